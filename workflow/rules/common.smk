@@ -1,0 +1,254 @@
+import fcntl
+import math
+import os
+import sys
+from dataclasses import asdict
+from functools import cache
+
+WORKFLOW = Path(workflow.basedir) / "workflow"
+SCRIPTS = WORKFLOW / "scripts"
+SIMULATED = "results/simulate"
+
+# Jobs find the library of this very checkout, installed or not, in whatever environment they run.
+sys.path.insert(0, str(WORKFLOW))
+os.environ["PYTHONPATH"] = os.pathsep.join([str(WORKFLOW), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+from myosweep.errors import InputError, InputErrors
+from myosweep.io.annotations_digest import folder_digest
+from myosweep.io.tables import read_tables
+from myosweep.screening import read_excluded
+from myosweep.settings import read_settings
+from myosweep.sources import source_files
+
+
+def from_checkout(path):
+    """A path of the default configuration, which may be run from any folder."""
+    own = Path(workflow.basedir) / path
+    return str(own) if not Path(path).exists() and own.exists() else path
+
+
+def read_inputs():
+    """Settings and tables, with every problem of either told at once."""
+    try:
+        settings = read_settings({**config, **{key: from_checkout(config[key]) for key in ("cases", "sweeps") if key in config}})
+        simulated = f"{SIMULATED}/" if "simulate" in settings else None
+        return settings, read_tables(settings["cases"], settings["sweeps"], settings, simulated)
+    except (InputError, InputErrors) as error:
+        raise WorkflowError(str(error)) from None
+
+
+SETTINGS, TABLES = read_inputs()
+BASE = SETTINGS["registration"].get("base_acquisition")
+METHODS = SETTINGS["labels"]["interpolation"]
+MODELS = SETTINGS["segmentation"]["models"]
+PRETRAINED = SETTINGS["segmentation"]["pretrained"]
+
+
+wildcard_constraints:
+    case="[^/]+",
+    acquisition="[^/]+",
+    method="[^/]+",
+    model="[^/]+",
+    source="[^/]+",
+
+
+def hold_folder():
+    """Refuse a second run in this folder. Unlike Snakemake's own lock this one dies with the run that holds it."""
+    global FOLDER_LOCK
+    FOLDER_LOCK = open(Path(".snakemake") / "myosweep.lock", "w")
+    try:
+        fcntl.flock(FOLDER_LOCK, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise WorkflowError(f"Another run is at work in {Path.cwd()}; wait until it has ended.") from None
+
+
+def processors(count):
+    """Threads to ask for so that `count` busy threads get a processor each, even where --cores exceeds the machine."""
+    if not workflow.cores:
+        return count
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(count, math.ceil(count * workflow.cores / available))
+
+
+def megabytes(least, per_input_mb=0.0):
+    """Memory of a job: what it needs at least, and its share of the inputs; more at each retry."""
+
+    def needed(wildcards, input, attempt):
+        return int(max(least, per_input_mb * input.size_mb) * 1.5 ** (attempt - 1))
+
+    return needed
+
+
+@cache
+def code_of(script):
+    """The files of this checkout that a script's result depends on."""
+    return [str(path) for path in source_files(SCRIPTS / f"{script}.py", WORKFLOW / "myosweep")]
+
+
+def acquisitions_of(case):
+    return list(TABLES.sweeps[case])
+
+
+def base_of(case):
+    acquisitions = acquisitions_of(case)
+    return acquisitions[0] if len(acquisitions) == 1 else BASE
+
+
+def rows_of(wildcards):
+    """The sweeps of a job: of its acquisition, or of the whole case."""
+    acquisitions = TABLES.sweeps[wildcards.case]
+    if "acquisition" in wildcards.keys():
+        return acquisitions[wildcards.acquisition]
+    return [row for rows in acquisitions.values() for row in rows]
+
+
+def case_rows(wildcards):
+    return [row for rows in TABLES.sweeps[wildcards.case].values() for row in rows]
+
+
+def described(rows):
+    """Rows of the table of sweeps as plain values, for params."""
+    return [asdict(row) for row in rows]
+
+
+def files_of(rows):
+    """Recordings with the data files beside their headers, and calibrations."""
+    files = []
+    for row in rows:
+        path = Path(row.path)
+        files.append(row.path)
+        if path.suffix in (".mhd", ".nhdr"):
+            beside = (path.with_suffix(end) for end in (".raw", ".zraw", ".raw.gz"))
+            files += [str(data) for data in beside if data.exists()]
+        if row.calibration:
+            files.append(row.calibration)
+    return list(dict.fromkeys(files))
+
+
+def recordings_of_case(wildcards):
+    return files_of(case_rows(wildcards))
+
+
+def recordings_of_acquisition(wildcards):
+    return files_of(rows_of(wildcards))
+
+
+def simulated_masks(wildcards):
+    """What stands for the annotations of a simulated case, whose number is known only when they are made."""
+    if any(row.annotations.startswith(f"{SIMULATED}/") for row in rows_of(wildcards)):
+        return f"{SIMULATED}/{wildcards.case}/truth.json"
+    return []
+
+
+def masks_digest(wildcards):
+    """Digest of the annotated masks: thousands of small files would be too many inputs for a large study."""
+    folders = [row.annotations for row in rows_of(wildcards)]
+    return {folder: folder_digest(folder) for folder in folders if folder and not folder.startswith(f"{SIMULATED}/")}
+
+
+def base_file(stage, suffix=".mha"):
+    return lambda wildcards: f"results/{stage}/{wildcards.case}/{base_of(wildcards.case)}{suffix}"
+
+
+def annotated_acquisitions(case):
+    return [name for name, rows in TABLES.sweeps[case].items() if any(row.annotations for row in rows)]
+
+
+def given_labels(case):
+    row = TABLES.cases[case]
+    return [row.labels] if row.labels else []
+
+
+def is_labelled(case):
+    return bool(annotated_acquisitions(case) or given_labels(case))
+
+
+def sources_of(case):
+    """What is measured for a case: labels by method where there are any, and each model's prediction."""
+    labels = [f"labels_{method}" for method in METHODS] if is_labelled(case) else []
+    return labels + list(MODELS)
+
+
+def measured_file(case, source):
+    """The label volume behind a source."""
+    if source in MODELS:
+        return f"results/predict/{source}/{case}.mha"
+    return f"results/labels/{source.removeprefix('labels_')}/{case}.mha"
+
+
+def reference_of(wildcards):
+    row = TABLES.cases[wildcards.case]
+    return [row.reference] if row.reference else []
+
+
+@cache
+def excluded_in(path):
+    return read_excluded(path)
+
+
+def usable_cases():
+    """Cases that screening left in; known when its checkpoint has run."""
+    excluded = excluded_in(checkpoints.gather_screens.get().output.excluded)
+    return [case for case in TABLES.cases if case not in excluded]
+
+
+def screened_cases():
+    return [case for case, row in TABLES.cases.items() if not row.exclude]
+
+
+def for_usable(pattern, **names):
+    """An input function: `pattern` for every usable case, and every value of `names`, which may depend on the case."""
+
+    def files(wildcards):
+        return [
+            file
+            for case in usable_cases()
+            for file in expand(
+                pattern,
+                case=case,
+                **{name: values(case) if callable(values) else values for name, values in names.items()},
+            )
+        ]
+
+    return files
+
+
+def training_rows(wildcards):
+    """Cases that a model learns from: those of the training and validation splits that have labels."""
+    return [
+        TABLES.cases[case]
+        for case in usable_cases()
+        if TABLES.cases[case].split in ("train", "validation") and is_labelled(case)
+    ]
+
+
+def training_files(stage):
+    """An input function: a stage's file of every case that a model learns from."""
+
+    def files(wildcards):
+        if stage == "labels":
+            return [f"results/labels/{SETTINGS['labels']['use']}/{row.case}.mha" for row in training_rows(wildcards)]
+        if stage == "confidence" and "confidence" not in SETTINGS["segmentation"]["channels"]:
+            return []
+        return [f"results/{stage}/{row.case}/{base_of(row.case)}.mha" for row in training_rows(wildcards)]
+
+    return files
+
+
+def model_files(wildcards):
+    folder = PRETRAINED.get(wildcards.model, f"results/train/{wildcards.model}")
+    return [f"{folder}/weights.safetensors", f"{folder}/model.json"]
+
+
+def model_settings(wildcards):
+    return SETTINGS["segmentation"].get(wildcards.model, {})
+
+
+def confidence_of_case(wildcards):
+    if "confidence" not in SETTINGS["segmentation"]["channels"]:
+        return []
+    return base_file("confidence")(wildcards)
+
+
+onstart:
+    hold_folder()

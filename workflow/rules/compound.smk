@@ -1,0 +1,25 @@
+rule compound:
+    input:
+        recordings=recordings_of_case,
+        code=code_of("compound"),
+    output:
+        volume="results/compound/{case}/{acquisition}.mha",
+        summary="results/compound/{case}/{acquisition}.json",
+        coverage="results/coverage/{case}/{acquisition}.mha",
+    log:
+        "results/logs/compound/{case}/{acquisition}.log",
+    benchmark:
+        "results/benchmarks/compound/{case}/{acquisition}.tsv"
+    threads: processors(1)
+    resources:
+        mem_mb=megabytes(1000, 20),
+    params:
+        sweeps=lambda wildcards: described(rows_of(wildcards)),
+        base_sweeps=lambda wildcards: described(TABLES.sweeps[wildcards.case][base_of(wildcards.case)]),
+        case_sweeps=lambda wildcards: described(case_rows(wildcards)),
+        world=SETTINGS["world"],
+        settings=SETTINGS["compounding"],
+    message:
+        "Compounding acquisition {wildcards.acquisition} of case {wildcards.case}"
+    script:
+        "../scripts/compound.py"

@@ -1,0 +1,22 @@
+rule map_confidence:
+    input:
+        volume="results/compound/{case}/{acquisition}.mha",
+        coverage="results/coverage/{case}/{acquisition}.mha",
+        code=code_of("map_confidence"),
+    output:
+        "results/confidence/{case}/{acquisition}.mha",
+    log:
+        "results/logs/map_confidence/{case}/{acquisition}.log",
+    benchmark:
+        "results/benchmarks/map_confidence/{case}/{acquisition}.tsv"
+    threads: processors(1)
+    resources:
+        mem_mb=megabytes(800, 20),
+    params:
+        alpha=SETTINGS["confidence"]["alpha"],
+        beta=SETTINGS["confidence"]["beta"],
+        gamma=SETTINGS["confidence"]["gamma"],
+    message:
+        "Mapping the confidence of acquisition {wildcards.acquisition} of case {wildcards.case}"
+    script:
+        "../scripts/map_confidence.py"

@@ -1,0 +1,75 @@
+def registration_of(suffix):
+    """An input function: the registration of an acquisition, nothing for the base acquisition itself."""
+
+    def file(wildcards):
+        if wildcards.acquisition == base_of(wildcards.case):
+            return []
+        return f"results/register/{wildcards.case}/{wildcards.acquisition}{suffix}"
+
+    return file
+
+
+rule interpolate_labels:
+    input:
+        recordings=recordings_of_acquisition,
+        masks=simulated_masks,
+        base=base_file("compound"),
+        transform=registration_of(".tfm"),
+        registration=registration_of(".json"),
+        code=code_of("interpolate_labels"),
+    output:
+        fractions="results/labels/{method}/{case}/{acquisition}.mha",
+        summary="results/labels/{method}/{case}/{acquisition}.json",
+    log:
+        "results/logs/interpolate_labels/{method}/{case}/{acquisition}.log",
+    benchmark:
+        "results/benchmarks/interpolate_labels/{method}/{case}/{acquisition}.tsv"
+    threads: processors(1)
+    resources:
+        mem_mb=megabytes(1000, 20),
+    params:
+        sweeps=lambda wildcards: described(rows_of(wildcards)),
+        masks=masks_digest,
+        structures=SETTINGS["structures"],
+        world=SETTINGS["world"],
+        image_area=SETTINGS["compounding"]["image_area"],
+    message:
+        "Interpolating the labels ({wildcards.method}) of acquisition {wildcards.acquisition} of case {wildcards.case}"
+    script:
+        "../scripts/interpolate_labels.py"
+
+
+def fractions_of(suffix):
+    """An input function: interpolated labels of every annotated acquisition of a case."""
+    return lambda wildcards: [
+        f"results/labels/{wildcards.method}/{wildcards.case}/{acquisition}{suffix}"
+        for acquisition in annotated_acquisitions(wildcards.case)
+    ]
+
+
+rule merge_labels:
+    input:
+        fractions=fractions_of(".mha"),
+        summaries=fractions_of(".json"),
+        base=base_file("compound"),
+        base_coverage=base_file("coverage"),
+        hand=lambda wildcards: given_labels(wildcards.case),
+        code=code_of("merge_labels"),
+    output:
+        labels="results/labels/{method}/{case}.mha",
+        summary="results/labels/{method}/{case}.json",
+    log:
+        "results/logs/merge_labels/{method}/{case}.log",
+    benchmark:
+        "results/benchmarks/merge_labels/{method}/{case}.tsv"
+    threads: processors(1)
+    resources:
+        mem_mb=megabytes(1000, 60),
+    params:
+        structures=SETTINGS["structures"],
+        smoothing_voxels=SETTINGS["labels"]["smoothing_voxels"],
+        smooth_3d=SETTINGS["labels"]["smooth_3d"],
+    message:
+        "Merging the labels ({wildcards.method}) of case {wildcards.case}"
+    script:
+        "../scripts/merge_labels.py"

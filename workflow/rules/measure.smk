@@ -1,0 +1,52 @@
+rule evaluate:
+    input:
+        labels=lambda wildcards: measured_file(wildcards.case, wildcards.source),
+        reference=reference_of,
+        image=base_file("compound"),
+        coverage=base_file("coverage"),
+        code=code_of("evaluate"),
+    output:
+        "results/evaluate/{source}/{case}.csv",
+    log:
+        "results/logs/evaluate/{source}/{case}.log",
+    benchmark:
+        "results/benchmarks/evaluate/{source}/{case}.tsv"
+    threads: processors(1)
+    resources:
+        mem_mb=megabytes(1200, 60),
+    params:
+        structures=SETTINGS["structures"],
+    message:
+        "Measuring {wildcards.source} of case {wildcards.case}"
+    script:
+        "../scripts/evaluate.py"
+
+
+rule measure_volumes:
+    input:
+        evaluations=for_usable("results/evaluate/{source}/{case}.csv", source=sources_of),
+        summaries=for_usable(
+            "results/labels/{method}/{case}.json",
+            method=lambda case: METHODS if is_labelled(case) else [],
+        ),
+        excluded="results/excluded.tsv",
+        code=code_of("measure_volumes"),
+    output:
+        volumes="results/volumes.csv",
+        metrics="results/metrics.csv",
+    log:
+        "results/logs/measure_volumes.log",
+    benchmark:
+        "results/benchmarks/measure_volumes.tsv"
+    threads: processors(1)
+    resources:
+        mem_mb=megabytes(600),
+    params:
+        cases=[asdict(row) for row in TABLES.cases.values()],
+        structures=list(SETTINGS["structures"]),
+        sources=[f"labels_{method}" for method in METHODS] + list(MODELS),
+        models=list(MODELS),
+    message:
+        "Gathering volumes and metrics of all cases"
+    script:
+        "../scripts/measure_volumes.py"

@@ -1,0 +1,25 @@
+rule register:
+    input:
+        base=base_file("compound"),
+        base_coverage=base_file("coverage"),
+        other="results/compound/{case}/{acquisition}.mha",
+        other_coverage="results/coverage/{case}/{acquisition}.mha",
+        code=code_of("register"),
+    output:
+        transform="results/register/{case}/{acquisition}.tfm",
+        measures="results/register/{case}/{acquisition}.json",
+    log:
+        "results/logs/register/{case}/{acquisition}.log",
+    benchmark:
+        "results/benchmarks/register/{case}/{acquisition}.tsv"
+    threads: processors(1)
+    resources:
+        mem_mb=megabytes(1500, 20),
+    params:
+        method=SETTINGS["registration"]["method"],
+        spacing_mm=SETTINGS["registration"]["spacing_mm"],
+        seed=SETTINGS["seed"],
+    message:
+        "Registering acquisition {wildcards.acquisition} of case {wildcards.case} to its base acquisition"
+    script:
+        "../scripts/register.py"

@@ -1,0 +1,90 @@
+FIGURES = ("montage.png", "areas.png", "view3d.png", "coverage.png")
+
+
+rule draw:
+    input:
+        image=base_file("compound"),
+        coverage=base_file("coverage"),
+        labels=lambda wildcards: [
+            measured_file(wildcards.case, source) for source in sources_of(wildcards.case)
+        ],
+        reference=reference_of,
+        colours=Path(workflow.basedir) / "resources" / "colours.json",
+        code=code_of("draw"),
+    output:
+        expand("results/figures/{{case}}/{figure}", figure=FIGURES),
+    log:
+        "results/logs/draw/{case}.log",
+    benchmark:
+        "results/benchmarks/draw/{case}.tsv"
+    threads: processors(1)
+    resources:
+        mem_mb=megabytes(1500, 40),
+    params:
+        sources=lambda wildcards: sources_of(wildcards.case),
+        structures=SETTINGS["structures"],
+    message:
+        "Drawing case {wildcards.case}"
+    script:
+        "../scripts/draw.py"
+
+
+rule record_provenance:
+    input:
+        volumes="results/volumes.csv",
+        metrics="results/metrics.csv",
+        tables=[SETTINGS["cases"], SETTINGS["sweeps"]],
+        code=code_of("record_provenance"),
+    output:
+        "results/provenance.json",
+    log:
+        "results/logs/record_provenance.log",
+    benchmark:
+        "results/benchmarks/record_provenance.tsv"
+    threads: processors(1)
+    resources:
+        mem_mb=megabytes(400),
+    params:
+        settings=SETTINGS,
+    message:
+        "Recording versions, settings and checksums"
+    script:
+        "../scripts/record_provenance.py"
+
+
+rule report:
+    input:
+        volumes="results/volumes.csv",
+        metrics="results/metrics.csv",
+        screen="results/screen.tsv",
+        excluded="results/excluded.tsv",
+        provenance="results/provenance.json",
+        figures=for_usable("results/figures/{case}/{figure}", figure=FIGURES),
+        registrations=for_usable(
+            "results/register/{case}/{acquisition}.json",
+            acquisition=lambda case: [name for name in acquisitions_of(case) if name != base_of(case)],
+        ),
+        compounds=for_usable(
+            "results/compound/{case}/{acquisition}.json", acquisition=acquisitions_of
+        ),
+        histories=expand(
+            "results/train/{model}/history.csv",
+            model=[name for name in MODELS if name not in PRETRAINED],
+        ),
+        assets=REPORT_ASSETS,
+        code=code_of("report"),
+    output:
+        "results/report/index.html",
+    log:
+        "results/logs/report.log",
+    benchmark:
+        "results/benchmarks/report.tsv"
+    threads: processors(1)
+    resources:
+        mem_mb=megabytes(1000),
+    params:
+        settings=SETTINGS,
+    message:
+        "Writing the report"
+    script:
+        "../scripts/report.py"

@@ -1,0 +1,45 @@
+rule screen:
+    input:
+        recordings=recordings_of_case,
+        masks=simulated_masks,
+        code=code_of("screen"),
+    output:
+        "results/screen/{case}.json",
+    log:
+        "results/logs/screen/{case}.log",
+    benchmark:
+        "results/benchmarks/screen/{case}.tsv"
+    threads: processors(1)
+    resources:
+        mem_mb=megabytes(400),
+    params:
+        sweeps=lambda wildcards: described(case_rows(wildcards)),
+        masks=masks_digest,
+        structures=SETTINGS["structures"],
+        world=SETTINGS["world"],
+    message:
+        "Screening headers, poses and annotations of case {wildcards.case}"
+    script:
+        "../scripts/screen.py"
+
+
+checkpoint gather_screens:
+    input:
+        screens=expand("results/screen/{case}.json", case=screened_cases()),
+        code=code_of("gather_screens"),
+    output:
+        screen="results/screen.tsv",
+        excluded="results/excluded.tsv",
+    log:
+        "results/logs/gather_screens.log",
+    benchmark:
+        "results/benchmarks/gather_screens.tsv"
+    threads: processors(1)
+    resources:
+        mem_mb=megabytes(400),
+    params:
+        excluded={case: row.exclude for case, row in TABLES.cases.items() if row.exclude},
+    message:
+        "Gathering which cases can be used"
+    script:
+        "../scripts/gather_screens.py"

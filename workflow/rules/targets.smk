@@ -1,0 +1,59 @@
+rule simulated:
+    input:
+        expand("results/simulate/{case}/truth.mha", case=screened_cases()) if "simulate" in SETTINGS else [],
+
+
+rule screened:
+    input:
+        "results/screen.tsv",
+
+
+rule compounded:
+    input:
+        for_usable("results/compound/{case}/{acquisition}.mha", acquisition=acquisitions_of),
+
+
+rule registered:
+    input:
+        for_usable(
+            "results/register/{case}/{acquisition}.tfm",
+            acquisition=lambda case: [name for name in acquisitions_of(case) if name != base_of(case)],
+        ),
+
+
+rule labelled:
+    input:
+        for_usable(
+            "results/labels/{method}/{case}.mha",
+            method=lambda case: METHODS if is_labelled(case) else [],
+        ),
+
+
+rule confidence_mapped:
+    input:
+        for_usable("results/confidence/{case}/{acquisition}.mha", acquisition=acquisitions_of),
+
+
+rule trained:
+    input:
+        expand("results/train/{model}/weights.safetensors", model=[name for name in MODELS if name not in PRETRAINED]),
+
+
+rule segmented:
+    input:
+        for_usable("results/predict/{model}/{case}.mha", model=MODELS),
+
+
+rule evaluated:
+    input:
+        "results/metrics.csv",
+
+
+rule measured:
+    input:
+        "results/volumes.csv",
+
+
+rule reported:
+    input:
+        "results/report/index.html",

@@ -1,0 +1,29 @@
+from myosweep.progress import open_log
+
+open_log(snakemake.log[0], snakemake.rule, snakemake.wildcards.case)
+
+from myosweep.compounding import case_grid, compound
+from myosweep.io.files import write_json
+from myosweep.io.recordings import read_sweeps
+from myosweep.io.volumes import write_volume
+
+world, settings = snakemake.params.world, snakemake.params.settings
+area = settings["image_area"]
+grid = case_grid(
+    read_sweeps(snakemake.params.case_sweeps, world),
+    settings["axes"],
+    settings["spacing_mm"],
+    area,
+    read_sweeps(snakemake.params.base_sweeps, world),
+)
+volume, coverage, summary = compound(
+    read_sweeps(snakemake.params.sweeps, world),
+    grid,
+    image_area=area,
+    method=settings["method"],
+    combine=settings["combine"],
+    fill=settings["fill"],
+)
+write_volume(snakemake.output.volume, volume)
+write_volume(snakemake.output.coverage, coverage)
+write_json(snakemake.output.summary, summary)

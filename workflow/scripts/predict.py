@@ -1,0 +1,14 @@
+from myosweep.progress import open_log
+
+open_log(snakemake.log[0], snakemake.rule, snakemake.wildcards.case)
+
+from pathlib import Path
+
+from myosweep.io.volumes import read_volume, write_volume
+from myosweep.training import check_model, predict
+
+folder = Path(snakemake.input.model[0]).parent
+check_model(folder, snakemake.params.structures, snakemake.params.channels)
+confidence = read_volume(snakemake.input.confidence) if snakemake.input.confidence else None
+labels = predict(folder, read_volume(snakemake.input.image), confidence, snakemake.params.side)
+write_volume(snakemake.output[0], labels)

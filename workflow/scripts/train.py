@@ -1,0 +1,28 @@
+from myosweep.progress import open_log
+
+open_log(snakemake.log[0], snakemake.rule)
+
+from pathlib import Path
+
+from myosweep.sources import digest_of
+from myosweep.training import TrainingCase, train
+
+inputs = snakemake.input
+confidences = inputs.confidences or [None] * len(inputs.images)
+cases = [
+    TrainingCase(**row, image=Path(image), confidence=confidence and Path(confidence), labels=Path(labels))
+    for row, image, confidence, labels in zip(
+        snakemake.params.cases, inputs.images, confidences, inputs.labels, strict=True
+    )
+]
+key = digest_of(dict(snakemake.params.items()), [*inputs])
+train(
+    cases,
+    model=snakemake.wildcards.model,
+    settings=snakemake.params.settings,
+    structures=snakemake.params.structures,
+    channels=snakemake.params.channels,
+    seed=snakemake.params.seed,
+    checkpoint_dir=Path("results/checkpoints") / snakemake.wildcards.model / key[:16],
+    output_dir=Path(snakemake.output.weights).parent,
+)
