@@ -1,0 +1,114 @@
+"""Calibration files: the XML configurations of PLUS."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from myosweep.errors import InputError
+from myosweep.geometry import Matrix
+from myosweep.io.files import write_text
+from myosweep.io.plus import pixel_problem
+from myosweep.io.sweeps import Rectangle
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Where the image lies on the probe.
+
+    Attributes
+    ----------
+    image_to_probe
+        4 x 4: pixel index (column, row, 0, 1) to mm.
+    clip
+        `ClipRectangleOrigin` and `ClipRectangleSize` as the file gives them, or None.
+    """
+
+    image_to_probe: Matrix
+    clip: Rectangle | None = None
+
+
+def read_calibration(path: str | Path) -> Calibration:
+    """Read the transform from Image to Probe and the clip rectangle of a PLUS configuration.
+
+    Raises
+    ------
+    InputError
+        The file is missing, is not XML, or has no transform from Image to Probe that maps pixels to mm.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(
+            path, "no such file", "a PLUS configuration (.xml)", "correct the column `calibration`"
+        )
+    try:
+        root = ElementTree.parse(path).getroot()
+    except (ElementTree.ParseError, UnicodeDecodeError, ValueError) as error:
+        raise InputError(
+            path, f"not XML ({error})", "a PLUS configuration", "export the configuration again"
+        ) from None
+    transforms = [
+        element
+        for definitions in root.iter("CoordinateDefinitions")
+        for element in definitions.iter("Transform")
+        if element.get("From") == "Image" and element.get("To") == "Probe"
+    ]
+    if not transforms:
+        others = [f"{element.get('From')} to {element.get('To')}" for element in root.iter("Transform")]
+        raise InputError(
+            path,
+            f"transforms {', '.join(others)}" if others else "no transform",
+            'CoordinateDefinitions with <Transform From="Image" To="Probe" Matrix="...">',
+            "give the configuration that the probe's calibration was written to",
+        )
+    where = f"{path}, Transform From Image To Probe"
+    image_to_probe = _numbers(where, transforms[0].get("Matrix", ""), 16).reshape(4, 4)
+    if problem := pixel_problem(image_to_probe):
+        raise InputError(where, problem, "a matrix that maps pixels to mm", "calibrate again")
+    return Calibration(image_to_probe, _clip(path, root))
+
+
+def _clip(path: Path, root: ElementTree.Element) -> Rectangle | None:
+    element = next(root.iter("VolumeReconstruction"), None)
+    if element is None or not element.get("ClipRectangleSize"):
+        return None
+    where = f"{path}, VolumeReconstruction"
+    column, row = _numbers(f"{where}, ClipRectangleOrigin", element.get("ClipRectangleOrigin", "0 0"), 2)
+    columns, rows = _numbers(f"{where}, ClipRectangleSize", element.get("ClipRectangleSize", ""), 2)
+    if columns <= 0 or rows <= 0:
+        return None  # PLUS: no clipping
+    return Rectangle(int(column), int(row), int(columns), int(rows))
+
+
+def _numbers(where: str, text: str, count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    try:
+        values = np.array([float(word) for word in text.split()], np.float64)
+    except ValueError:
+        values = np.empty(0)
+    if len(values) != count or not np.isfinite(values).all():
+        raise InputError(where, f"`{' '.join(text.split())[:80]}`", f"{count} numbers", "correct the file")
+    return values
+
+
+def write_calibration(path: str | Path, image_to_probe: Matrix, clip: Rectangle | None = None) -> None:
+    """Write a PLUS configuration that holds the calibration and, where given, the clip rectangle."""
+    rows = "\n".join(
+        "        " + " ".join(f"{value:.10g}" for value in row) for row in np.asarray(image_to_probe)
+    )
+    lines = [
+        '<PlusConfiguration version="2.3">',
+        "  <CoordinateDefinitions>",
+        '    <Transform From="Image" To="Probe"',
+        f'      Matrix="\n{rows}" />',
+        "  </CoordinateDefinitions>",
+    ]
+    if clip is not None:
+        lines += [
+            "  <VolumeReconstruction",
+            f'    ClipRectangleOrigin="{clip.column} {clip.row}"',
+            f'    ClipRectangleSize="{clip.columns} {clip.rows}" />',
+        ]
+    write_text(path, "\n".join([*lines, "</PlusConfiguration>"]) + "\n")
