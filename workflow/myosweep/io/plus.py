@@ -40,7 +40,7 @@ def read_sequence(
         clip
             The image area that the calibration names.
         world
-            Coordinate system to place the frames in; "auto": Reference where the sequence knows it, else Tracker.
+            The frames' coordinate system; "auto": Reference where the sequence has it, else Tracker.
 
         Raises
         ------

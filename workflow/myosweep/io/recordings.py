@@ -22,7 +22,7 @@ def read_sweep(path: str | Path, calibration: str | Path | None = None, world: s
     calibration
         A PLUS configuration (.xml); "" or None where the recording carries its calibration.
     world
-        Coordinate system to place the frames in; "auto": Reference where the recording knows it, else tracker.
+        The frames' coordinate system; "auto": Reference where the recording has it, else tracker.
 
     Raises
     ------
