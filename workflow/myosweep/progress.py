@@ -17,17 +17,27 @@ Item = TypeVar("Item")
 
 SECONDS_BETWEEN_LINES = 10.0
 
+# One thread each, unless the code asks for more: with several, sums depend on their number, and jobs that run
+# side by side starve each other.
+ONE_THREAD = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
+)
+
 _terminal: TextIO | None = None
 _job = ""
 
 
 def open_log(path: str | Path, job: str = "", case: str = "") -> None:
-    """Send stderr (of C libraries too) to a file; keep the terminal for progress.
+    """Send stderr (of C libraries too) to a file; keep the terminal for progress. Call it before numpy is imported.
 
     A job that dies of bad input leaves its message there without a traceback; a job of a case ends with the
     cell that takes the case out of the run.
     """
     global _terminal, _job
+    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     sys.stderr.flush()
     _terminal = os.fdopen(os.dup(2), "w", buffering=1)

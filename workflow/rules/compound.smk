@@ -21,5 +21,7 @@ rule compound:
         settings=SETTINGS["compounding"],
     message:
         "Compounding acquisition {wildcards.acquisition} of case {wildcards.case}"
+    conda:
+        "../../envs/myosweep.yaml"
     script:
         "../scripts/compound.py"

@@ -18,5 +18,7 @@ rule map_confidence:
         gamma=SETTINGS["confidence"]["gamma"],
     message:
         "Mapping the confidence of acquisition {wildcards.acquisition} of case {wildcards.case}"
+    conda:
+        "../../envs/myosweep.yaml"
     script:
         "../scripts/map_confidence.py"

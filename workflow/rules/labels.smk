@@ -35,6 +35,8 @@ rule interpolate_labels:
         image_area=SETTINGS["compounding"]["image_area"],
     message:
         "Interpolating the labels ({wildcards.method}) of acquisition {wildcards.acquisition} of case {wildcards.case}"
+    conda:
+        "../../envs/myosweep.yaml"
     script:
         "../scripts/interpolate_labels.py"
 
@@ -71,5 +73,7 @@ rule merge_labels:
         smooth_3d=SETTINGS["labels"]["smooth_3d"],
     message:
         "Merging the labels ({wildcards.method}) of case {wildcards.case}"
+    conda:
+        "../../envs/myosweep.yaml"
     script:
         "../scripts/merge_labels.py"

@@ -18,6 +18,8 @@ rule evaluate:
         structures=SETTINGS["structures"],
     message:
         "Measuring {wildcards.source} of case {wildcards.case}"
+    conda:
+        "../../envs/myosweep.yaml"
     script:
         "../scripts/evaluate.py"
 
@@ -48,5 +50,7 @@ rule measure_volumes:
         models=list(MODELS),
     message:
         "Gathering volumes and metrics of all cases"
+    conda:
+        "../../envs/myosweep.yaml"
     script:
         "../scripts/measure_volumes.py"

@@ -21,5 +21,7 @@ rule register:
         seed=SETTINGS["seed"],
     message:
         "Registering acquisition {wildcards.acquisition} of case {wildcards.case} to its base acquisition"
+    conda:
+        "../../envs/myosweep.yaml"
     script:
         "../scripts/register.py"

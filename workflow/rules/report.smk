@@ -25,6 +25,8 @@ rule draw:
         structures=SETTINGS["structures"],
     message:
         "Drawing case {wildcards.case}"
+    conda:
+        "../../envs/myosweep.yaml"
     script:
         "../scripts/draw.py"
 
@@ -48,6 +50,8 @@ rule record_provenance:
         settings=SETTINGS,
     message:
         "Recording versions, settings and checksums"
+    conda:
+        "../../envs/myosweep.yaml"
     script:
         "../scripts/record_provenance.py"
 
@@ -86,5 +90,7 @@ rule report:
         settings=SETTINGS,
     message:
         "Writing the report"
+    conda:
+        "../../envs/myosweep.yaml"
     script:
         "../scripts/report.py"

@@ -19,6 +19,8 @@ rule screen:
         world=SETTINGS["world"],
     message:
         "Screening headers, poses and annotations of case {wildcards.case}"
+    conda:
+        "../../envs/myosweep.yaml"
     script:
         "../scripts/screen.py"
 
@@ -41,5 +43,7 @@ checkpoint gather_screens:
         excluded={case: row.exclude for case, row in TABLES.cases.items() if row.exclude},
     message:
         "Gathering which cases can be used"
+    conda:
+        "../../envs/myosweep.yaml"
     script:
         "../scripts/gather_screens.py"

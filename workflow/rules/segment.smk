@@ -26,6 +26,8 @@ rule train:
         seed=SETTINGS["seed"],
     message:
         "Training model {wildcards.model}"
+    conda:
+        "../../envs/myosweep.yaml"
     script:
         "../scripts/train.py"
 
@@ -51,5 +53,7 @@ rule predict:
         channels=SETTINGS["segmentation"]["channels"],
     message:
         "Segmenting case {wildcards.case} with model {wildcards.model}"
+    conda:
+        "../../envs/myosweep.yaml"
     script:
         "../scripts/predict.py"

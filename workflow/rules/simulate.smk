@@ -28,5 +28,7 @@ if "simulate" in SETTINGS:
             seed=SETTINGS["seed"],
         message:
             "Simulating the recordings of case {wildcards.case}"
+        conda:
+            "../../envs/myosweep.yaml"
         script:
             "../scripts/simulate.py"
