@@ -1,0 +1,197 @@
+"""Confidence maps of images and of compounded volumes (Karamalis et al., Medical Image Analysis 2012)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myosweep.confidence.banded import solve_band
+from myosweep.confidence.graph import OUTSIDE, SOURCE, fill_band, find_roles, weigh_edges
+from myosweep.errors import InputError
+from myosweep.io.volumes import Volume
+from myosweep.progress import track
+
+
+def confidence_map(
+    image: NDArray[Any],
+    *,
+    alpha: float = 2.0,
+    beta: float = 90.0,
+    gamma: float = 0.05,
+    known: NDArray[np.bool_] | None = None,
+) -> NDArray[np.float64]:
+    """The probability that a random walk from a pixel meets the transducer before the far end of the beam.
+
+    The beam runs down the columns. Source is the first known pixel of each column (the transducer's row),
+    sink the last one; the walk steps to the eight neighbours with the weights of `graph.weigh_edges`. The
+    linear system is solved exactly, by Cholesky factorisation. With every pixel known this is MONAI's
+    UltrasoundConfidenceMapTransform (mode B, all sinks) to 1e-9. Unknown pixels lie outside the graph: a
+    column of a compounded slice begins and ends where its own data do, and depth counts from there,
+    relative to the longest column. A known piece without a sink has confidence 1, one without a source 0
+    (nothing in it was reached from the transducer), and so has one that touches no column's end. A pixel
+    that is alone in its column is source.
+
+    Parameters
+    ----------
+    image
+        Shape (rows, cols), real. Its brightness and its range do not matter.
+    alpha
+        Attenuation along the depth of the image, without unit.
+    beta
+        Sensitivity to differences between neighbours.
+    gamma
+        Additional cost of a step that is not vertical.
+    known
+        Shape (rows, cols); default: all pixels.
+
+    Returns
+    -------
+    Shape (rows, cols), 0..1; 0 where unknown.
+
+    Raises
+    ------
+    InputError
+        The image is not a plane of finite real numbers, the mask does not fit, or a parameter is negative.
+    """
+    _check_parameters(alpha, beta, gamma)
+    image = _checked_image(np.asarray(image), known)
+    mask = np.ones(image.shape, dtype=bool) if known is None else np.asarray(known, dtype=bool)
+    result = np.zeros(image.shape)
+    if mask.any():
+        box = _box(mask)
+        result[box] = _solve(image[box], mask[box], alpha, beta, gamma, Workspace())
+    return result
+
+
+def confidence_volume(volume: Volume, coverage: Volume, *, alpha: float, beta: float, gamma: float) -> Volume:
+    """Confidence maps of all z slices of a compounded volume on a probe-oriented grid.
+
+    Parameters
+    ----------
+    volume
+        Grey values, (z, y, x); the beam runs along y.
+    coverage
+        On the same grid; 0 marks what is unknown (negative: filled, and known).
+    alpha, beta, gamma
+        See `confidence_map`.
+
+    Returns
+    -------
+    float32 in 0..1 on the volume's grid, 0 where unknown.
+
+    Raises
+    ------
+    InputError
+        The volumes do not fit together, a value is not finite, or a parameter is negative.
+    """
+    _check_parameters(alpha, beta, gamma)
+    values, covered = volume.array, coverage.array
+    if values.ndim != 3 or covered.shape != values.shape:
+        raise InputError(
+            "confidence map",
+            f"a volume of shape {values.shape} with coverage of shape {covered.shape}",
+            "grey values and coverage on the same grid (z, y, x)",
+            "give the coverage that was made with the volume",
+        )
+    result = np.zeros(values.shape, dtype=np.float32)
+    workspace = Workspace()
+    for z in track(range(len(values)), len(values), "slices mapped"):
+        mask = covered[z] != 0
+        if mask.any():
+            box = _box(mask)
+            image = _checked_image(values[z], mask, f"confidence map, slice {z}")
+            result[z][box] = _solve(image[box], mask[box], alpha, beta, gamma, workspace)
+    return Volume(result, volume.grid)
+
+
+class Workspace:
+    """Memory for a system, kept from one slice to the next."""
+
+    def __init__(self) -> None:
+        self._flat = np.empty(0)
+
+    def band(self, n: int, width: int) -> NDArray[np.float64]:
+        """An array of shape (n, width) with whatever values."""
+        if self._flat.size < n * width:
+            self._flat = np.empty(n * width)
+        return self._flat[: n * width].reshape(n, width)
+
+
+def _solve(
+    image: NDArray[np.float64],
+    known: NDArray[np.bool_],
+    alpha: float,
+    beta: float,
+    gamma: float,
+    workspace: Workspace,
+) -> NDArray[np.float64]:
+    edges = weigh_edges(image, known, alpha, beta, gamma)
+    roles = find_roles(known)
+    # Work grows with the square of the width and only once with the length: number along the shorter side.
+    flip = image.shape[0] < image.shape[1]
+    if flip:
+        edges, roles = edges.transposed(), np.ascontiguousarray(roles.T)
+    cols = roles.shape[1]
+    band = workspace.band(roles.size, cols + 2)
+    solution = np.empty(roles.size)
+    fill_band(
+        band,
+        solution,
+        roles.ravel(),
+        cols,
+        edges.right.ravel(),
+        edges.down.ravel(),
+        edges.diagonal.ravel(),
+        edges.anti.ravel(),
+    )
+    solve_band(band, solution)
+    result = np.clip(solution.reshape(roles.shape), 0.0, 1.0)
+    result[roles == SOURCE] = 1.0
+    result[roles == OUTSIDE] = 0.0
+    return result.T if flip else result
+
+
+def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _check_parameters(alpha: float, beta: float, gamma: float) -> None:
+    for name, value in (("alpha", alpha), ("beta", beta), ("gamma", gamma)):
+        if not (math.isfinite(value) and value >= 0):
+            raise InputError(
+                f"confidence: {name}", f"{value:g}", "a number of at least 0", "correct the setting"
+            )
+
+
+def _checked_image(
+    image: NDArray[Any], known: NDArray[np.bool_] | None, where: str = "confidence map"
+) -> NDArray[np.float64]:
+    if image.ndim != 2 or image.size == 0 or image.dtype.kind not in "buif":
+        raise InputError(
+            where,
+            f"an array of shape {image.shape} and type {image.dtype}",
+            "one grey image (rows, columns)",
+            "give one channel of one frame or slice",
+        )
+    if known is not None and np.shape(known) != image.shape:
+        raise InputError(
+            where,
+            f"a mask of shape {np.shape(known)} for an image of shape {image.shape}",
+            "a mask of the image's size",
+            "make the mask from the same frame or slice",
+        )
+    image = image.astype(np.float64)
+    finite = np.isfinite(image) if known is None else np.isfinite(image) | ~np.asarray(known, dtype=bool)
+    if not finite.all():
+        row, column = np.argwhere(~finite)[0]
+        raise InputError(
+            where,
+            f"{int((~finite).sum())} values that are not finite, the first in row {row}, column {column}",
+            "finite grey values",
+            "mark these pixels as unknown or repair the image",
+        )
+    return image
