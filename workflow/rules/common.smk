@@ -14,7 +14,7 @@ sys.path.insert(0, str(WORKFLOW))
 os.environ["PYTHONPATH"] = os.pathsep.join([str(WORKFLOW), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 from myosweep.errors import InputError, InputErrors
-from myosweep.io.annotations_digest import folder_digest
+from myosweep.io.digests import files_digest, folder_digest
 from myosweep.io.tables import read_tables
 from myosweep.screening import read_excluded
 from myosweep.settings import read_settings
@@ -80,9 +80,14 @@ def megabytes(least, per_input_mb=0.0):
 
 
 @cache
-def code_of(script):
-    """The files of this checkout that a script's result depends on."""
-    return [str(path) for path in source_files(SCRIPTS / f"{script}.py", WORKFLOW / "myosweep")]
+def code_of(script, *resources):
+    """Digest of the script and of every file of the library that it imports, however deep.
+
+    A digest among the params, not the files among the inputs: it stays the same where the checkout lies
+    elsewhere, and a plan of thousands of jobs has no dozen more files to look at for each.
+    """
+    files = source_files(SCRIPTS / f"{script}.py", WORKFLOW / "myosweep")
+    return files_digest([*files, *(Path(workflow.basedir) / name for name in resources)], Path(workflow.basedir))
 
 
 def acquisitions_of(case):

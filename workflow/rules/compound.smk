@@ -1,7 +1,6 @@
 rule compound:
     input:
         recordings=recordings_of_case,
-        code=code_of("compound"),
     output:
         volume="results/compound/{case}/{acquisition}.mha",
         summary="results/compound/{case}/{acquisition}.json",
@@ -19,6 +18,7 @@ rule compound:
         case_sweeps=lambda wildcards: described(case_rows(wildcards)),
         world=SETTINGS["world"],
         settings=SETTINGS["compounding"],
+        code=code_of("compound"),
     message:
         "Compounding acquisition {wildcards.acquisition} of case {wildcards.case}"
     conda:

@@ -2,7 +2,6 @@ rule map_confidence:
     input:
         volume="results/compound/{case}/{acquisition}.mha",
         coverage="results/coverage/{case}/{acquisition}.mha",
-        code=code_of("map_confidence"),
     output:
         "results/confidence/{case}/{acquisition}.mha",
     log:
@@ -16,6 +15,7 @@ rule map_confidence:
         alpha=SETTINGS["confidence"]["alpha"],
         beta=SETTINGS["confidence"]["beta"],
         gamma=SETTINGS["confidence"]["gamma"],
+        code=code_of("map_confidence"),
     message:
         "Mapping the confidence of acquisition {wildcards.acquisition} of case {wildcards.case}"
     conda:

@@ -16,7 +16,6 @@ rule interpolate_labels:
         base=base_file("compound"),
         transform=registration_of(".tfm"),
         registration=registration_of(".json"),
-        code=code_of("interpolate_labels"),
     output:
         fractions="results/labels/{method}/{case}/{acquisition}.mha",
         summary="results/labels/{method}/{case}/{acquisition}.json",
@@ -33,6 +32,7 @@ rule interpolate_labels:
         structures=SETTINGS["structures"],
         world=SETTINGS["world"],
         image_area=SETTINGS["compounding"]["image_area"],
+        code=code_of("interpolate_labels"),
     message:
         "Interpolating the labels ({wildcards.method}) of acquisition {wildcards.acquisition} of case {wildcards.case}"
     conda:
@@ -56,7 +56,6 @@ rule merge_labels:
         base=base_file("compound"),
         base_coverage=base_file("coverage"),
         hand=lambda wildcards: given_labels(wildcards.case),
-        code=code_of("merge_labels"),
     output:
         labels="results/labels/{method}/{case}.mha",
         summary="results/labels/{method}/{case}.json",
@@ -71,6 +70,7 @@ rule merge_labels:
         structures=SETTINGS["structures"],
         smoothing_voxels=SETTINGS["labels"]["smoothing_voxels"],
         smooth_3d=SETTINGS["labels"]["smooth_3d"],
+        code=code_of("merge_labels"),
     message:
         "Merging the labels ({wildcards.method}) of case {wildcards.case}"
     conda:

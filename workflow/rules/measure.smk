@@ -4,7 +4,6 @@ rule evaluate:
         reference=reference_of,
         image=base_file("compound"),
         coverage=base_file("coverage"),
-        code=code_of("evaluate"),
     output:
         "results/evaluate/{source}/{case}.csv",
     log:
@@ -16,6 +15,7 @@ rule evaluate:
         mem_mb=megabytes(1200, 60),
     params:
         structures=SETTINGS["structures"],
+        code=code_of("evaluate"),
     message:
         "Measuring {wildcards.source} of case {wildcards.case}"
     conda:
@@ -32,7 +32,6 @@ rule measure_volumes:
             method=lambda case: METHODS if is_labelled(case) else [],
         ),
         excluded="results/excluded.tsv",
-        code=code_of("measure_volumes"),
     output:
         volumes="results/volumes.csv",
         metrics="results/metrics.csv",
@@ -48,6 +47,7 @@ rule measure_volumes:
         structures=list(SETTINGS["structures"]),
         sources=[f"labels_{method}" for method in METHODS] + list(MODELS),
         models=list(MODELS),
+        code=code_of("measure_volumes"),
     message:
         "Gathering volumes and metrics of all cases"
     conda:

@@ -4,7 +4,6 @@ rule register:
         base_coverage=base_file("coverage"),
         other="results/compound/{case}/{acquisition}.mha",
         other_coverage="results/coverage/{case}/{acquisition}.mha",
-        code=code_of("register"),
     output:
         transform="results/register/{case}/{acquisition}.tfm",
         measures="results/register/{case}/{acquisition}.json",
@@ -19,6 +18,7 @@ rule register:
         method=SETTINGS["registration"]["method"],
         spacing_mm=SETTINGS["registration"]["spacing_mm"],
         seed=SETTINGS["seed"],
+        code=code_of("register"),
     message:
         "Registering acquisition {wildcards.acquisition} of case {wildcards.case} to its base acquisition"
     conda:

@@ -9,8 +9,6 @@ rule draw:
             measured_file(wildcards.case, source) for source in sources_of(wildcards.case)
         ],
         reference=reference_of,
-        colours=Path(workflow.basedir) / "resources" / "colours.json",
-        code=code_of("draw"),
     output:
         expand("results/figures/{{case}}/{figure}", figure=FIGURES),
     log:
@@ -23,6 +21,7 @@ rule draw:
     params:
         sources=lambda wildcards: sources_of(wildcards.case),
         structures=SETTINGS["structures"],
+        code=code_of("draw", "resources/colours.json"),
     message:
         "Drawing case {wildcards.case}"
     conda:
@@ -36,7 +35,6 @@ rule record_provenance:
         volumes="results/volumes.csv",
         metrics="results/metrics.csv",
         tables=[SETTINGS["cases"], SETTINGS["sweeps"]],
-        code=code_of("record_provenance"),
     output:
         "results/provenance.json",
     log:
@@ -48,6 +46,7 @@ rule record_provenance:
         mem_mb=megabytes(400),
     params:
         settings=SETTINGS,
+        code=code_of("record_provenance"),
     message:
         "Recording versions, settings and checksums"
     conda:
@@ -75,8 +74,6 @@ rule report:
             "results/train/{model}/history.csv",
             model=[name for name in MODELS if name not in PRETRAINED],
         ),
-        assets=REPORT_ASSETS,
-        code=code_of("report"),
     output:
         "results/report/index.html",
     log:
@@ -88,6 +85,7 @@ rule report:
         mem_mb=megabytes(1000),
     params:
         settings=SETTINGS,
+        code=code_of("report", *REPORT_ASSETS),
     message:
         "Writing the report"
     conda:

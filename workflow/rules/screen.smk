@@ -2,7 +2,6 @@ rule screen:
     input:
         recordings=recordings_of_case,
         masks=simulated_masks,
-        code=code_of("screen"),
     output:
         "results/screen/{case}.json",
     log:
@@ -17,6 +16,7 @@ rule screen:
         masks=masks_digest,
         structures=SETTINGS["structures"],
         world=SETTINGS["world"],
+        code=code_of("screen"),
     message:
         "Screening headers, poses and annotations of case {wildcards.case}"
     conda:
@@ -28,7 +28,6 @@ rule screen:
 checkpoint gather_screens:
     input:
         screens=expand("results/screen/{case}.json", case=screened_cases()),
-        code=code_of("gather_screens"),
     output:
         screen="results/screen.tsv",
         excluded="results/excluded.tsv",
@@ -41,6 +40,7 @@ checkpoint gather_screens:
         mem_mb=megabytes(400),
     params:
         excluded={case: row.exclude for case, row in TABLES.cases.items() if row.exclude},
+        code=code_of("gather_screens"),
     message:
         "Gathering which cases can be used"
     conda:

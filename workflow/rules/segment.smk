@@ -3,7 +3,6 @@ rule train:
         images=training_files("compound"),
         confidences=training_files("confidence"),
         labels=training_files("labels"),
-        code=code_of("train"),
     output:
         weights="results/train/{model}/weights.safetensors",
         model="results/train/{model}/model.json",
@@ -24,6 +23,7 @@ rule train:
         channels=SETTINGS["segmentation"]["channels"],
         settings=model_settings,
         seed=SETTINGS["seed"],
+        code=code_of("train"),
     message:
         "Training model {wildcards.model}"
     conda:
@@ -37,7 +37,6 @@ rule predict:
         model=model_files,
         image=base_file("compound"),
         confidence=confidence_of_case,
-        code=code_of("predict"),
     output:
         "results/predict/{model}/{case}.mha",
     log:
@@ -51,6 +50,7 @@ rule predict:
         side=lambda wildcards: TABLES.cases[wildcards.case].side,
         structures=SETTINGS["structures"],
         channels=SETTINGS["segmentation"]["channels"],
+        code=code_of("predict"),
     message:
         "Segmenting case {wildcards.case} with model {wildcards.model}"
     conda:

@@ -2,8 +2,6 @@ if "simulate" in SETTINGS:
     ACQUISITIONS = ("deep", "superficial")
 
     rule simulate:
-        input:
-            code=code_of("simulate"),
         output:
             recordings=expand(
                 "results/simulate/{{case}}/{acquisition}/sweep_{number}.mha",
@@ -26,6 +24,7 @@ if "simulate" in SETTINGS:
             side=lambda wildcards: TABLES.cases[wildcards.case].side or "right",
             settings=SETTINGS["simulate"],
             seed=SETTINGS["seed"],
+            code=code_of("simulate"),
         message:
             "Simulating the recordings of case {wildcards.case}"
         conda:

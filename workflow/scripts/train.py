@@ -4,7 +4,7 @@ open_log(snakemake.log[0], snakemake.rule)
 
 from pathlib import Path
 
-from myosweep.sources import digest_of
+from myosweep.io.digests import run_digest
 from myosweep.training import TrainingCase, train
 
 inputs = snakemake.input
@@ -15,7 +15,7 @@ cases = [
         snakemake.params.cases, inputs.images, confidences, inputs.labels, strict=True
     )
 ]
-key = digest_of(dict(snakemake.params.items()), [*inputs])
+key = run_digest(dict(snakemake.params.items()), inputs)
 train(
     cases,
     model=snakemake.wildcards.model,
