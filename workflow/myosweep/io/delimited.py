@@ -108,12 +108,12 @@ def read_delimited(
             )
             continue
         if any(cells[len(columns) :]):
-            comma = " (quote a cell that holds a comma)" if delimiter == "," else ""
+            signs = DELIMITERS[delimiter] + (" (quote a cell that holds a comma)" if delimiter == "," else "")
             problems.append(
                 InputError(
                     f"{path}, row {number}",
                     f"{len(cells)} cells: {line.strip()[:120]}",
-                    f"at most {len(columns)} cells as in the header, separated by {DELIMITERS[delimiter]}{comma}",
+                    f"at most {len(columns)} cells as in the header, separated by {signs}",
                     "take the cell out that is too much, or name its column in the header",
                 )
             )

@@ -345,6 +345,8 @@ def _check_splits(
 ) -> None:
     first: dict[str, Case] = {}
     for case in cases.values():
+        if case.split and case.split not in SPLITS:
+            continue
         other = first.setdefault(case.participant, case)
         if case.split != other.split:
             problems.append(
@@ -475,21 +477,17 @@ def _check_annotations(
     problems: list[InputError],
 ) -> tuple[str, ...]:
     named = tuple(dict.fromkeys(part for part in re.split(r"[,;\s]+", row["structures"]) if part))
-    for name in named:
-        if name not in structures:
-            same = [known for known in structures if known.casefold() == name.casefold()]
-            close = same or difflib.get_close_matches(name, structures, n=1)
-            fixed = ",".join(
-                (close[0] if close else "<structure>") if part == name else part for part in named
+    strange = [name for name in named if name not in structures]
+    if strange:
+        fixed = ",".join(dict.fromkeys(_meant(name, structures) for name in named))
+        problems.append(
+            InputError(
+                table.where(row, "structures"),
+                f"{', '.join(strange)}, which the configuration's structures do not hold",
+                f"some of {', '.join(structures)}, separated by commas",
+                _row_remedy(table, row, structures=fixed),
             )
-            problems.append(
-                InputError(
-                    table.where(row, "structures"),
-                    f"{name}, which is no structure of the configuration",
-                    f"some of {', '.join(structures)}, separated by commas",
-                    _row_remedy(table, row, structures=fixed),
-                )
-            )
+        )
     if row["annotations"]:
         if row["annotations"] != CONTOURS and not excluded:
             _check_path(table, row, "annotations", "folder", paths, problems)
@@ -512,6 +510,14 @@ def _check_annotations(
             )
         )
     return named
+
+
+def _meant(name: str, structures: Sequence[str]) -> str:
+    if name in structures:
+        return name
+    same = [known for known in structures if known.casefold() == name.casefold()]
+    close = same or difflib.get_close_matches(name, structures, n=1)
+    return close[0] if close else "<structure>"
 
 
 def _check_sweeps_of_cases(
