@@ -1,0 +1,134 @@
+"""What reruns after which change: the stages that depend on it, and no other."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+TARGET = "results/volumes.csv"
+AFTER_LABELS = {"train": 1, "predict": 3}
+
+
+def test_nothing_changed_reruns_nothing(finished):
+    assert finished.planned(TARGET) == {}
+
+
+def test_a_moved_checkout_reruns_nothing(finished, tmp_path):
+    moved = tmp_path / "elsewhere"
+    finished.folder.rename(moved)
+    finished.folder = moved
+    assert finished.planned(TARGET) == {}
+
+
+def test_touching_everything_reruns_nothing(finished):
+    # In an order that makes every input newer than what was made of it.
+    files = [path for path in finished.folder.rglob("*") if path.is_file() and ".snakemake" not in path.parts]
+    late = time.time() + 10
+    for place, path in enumerate(sorted(files, key=lambda path: path.stat().st_mtime, reverse=True)):
+        os.utime(path, (late + place, late + place))
+    assert finished.planned(TARGET) == {}
+
+
+def test_edited_smoothing_in_the_library_reruns_merging_and_what_follows(finished):
+    path = "workflow/myosweep/labels/smoothing.py"
+    text = finished.path(path).read_text()
+    finished.path(path).write_text(text + "\nUNUSED = 1\n")
+    assert finished.planned(TARGET) == {"merge_labels": 6, "evaluate": 9, "measure_volumes": 1, **AFTER_LABELS}
+
+
+def test_edited_script_reruns_its_stage_and_what_follows(finished):
+    path = "workflow/scripts/map_confidence.py"
+    finished.path(path).write_text(finished.path(path).read_text() + "\nprint()\n")
+    assert finished.planned(TARGET) == {
+        "map_confidence": 3,
+        "train": 1,
+        "predict": 3,
+        "evaluate": 3,
+        "measure_volumes": 1,
+    }
+
+
+def test_changed_smoothing_reruns_merging_and_what_follows(finished):
+    finished.configure(labels={"smoothing_voxels": 5})
+    assert finished.planned(TARGET) == {"merge_labels": 6, "evaluate": 9, "measure_volumes": 1, **AFTER_LABELS}
+
+
+def test_changed_row_reruns_that_case_alone(finished):
+    # leg03 is a test case: nothing is trained on it.
+    finished.edit(
+        "config/sweeps.tsv",
+        "leg03\tsuperficial\t4\tresults/simulate/leg03/superficial/sweep_4.mha\t"
+        "results/simulate/leg03/calibration_superficial.xml\tresults/simulate/leg03/superficial/sweep_4_masks\tGM,GL",
+        "leg03\tsuperficial\t4\tresults/simulate/leg03/superficial/sweep_4.mha\t"
+        "results/simulate/leg03/calibration_superficial.xml\t\t",
+    )
+    done = finished.run("--dry-run", "--quiet", "rules", TARGET)
+    assert "leg01" not in done.stdout
+    planned = finished.planned(TARGET)
+    assert planned["interpolate_labels"] == 2  # both methods of the one acquisition
+    assert planned["merge_labels"] == 2
+    assert planned["evaluate"] == 2
+    assert "train" not in planned
+    assert "simulate" not in planned
+
+
+def test_forcing_one_stage_of_one_case_refreshes_what_depends_on_it(finished):
+    planned = finished.planned(TARGET, "--forcerun", "results/compound/leg03/deep.mha")
+    assert planned["compound"] == 1
+    assert planned["register"] == 1
+    assert planned["merge_labels"] == 2
+    assert planned["predict"] == 1
+    assert "train" not in planned
+
+
+def children_named(pid: int, name: str) -> list[psutil.Process]:
+    found = []
+    for process in psutil.Process(pid).children(recursive=True):
+        try:
+            if any(name in argument for argument in process.cmdline()):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("victim", ["training", "everything"])
+def test_training_killed_goes_on_to_the_same_bytes(finished_once, finished, victim):
+    epochs = 60
+    finished.configure(segmentation={"unet": {"epochs": epochs, "spacing_mm": 4.0, "network": {"channels": [4, 8, 16], "strides": [2, 2]}}})
+    undisturbed = finished.clone(finished.folder.with_name("undisturbed"))
+    undisturbed.run(TARGET)
+
+    process = subprocess.Popen(
+        finished.command(TARGET),
+        cwd=finished.folder,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    checkpoints = finished.path("results/checkpoints/unet")
+    known = set(checkpoints.glob("*/state*"))
+    deadline = time.monotonic() + 120
+    while not set(checkpoints.glob("*/state*")) - known:
+        assert time.monotonic() < deadline, "no checkpoint was written"
+        assert process.poll() is None, "training ended before it could be killed"
+        time.sleep(0.05)
+    if victim == "training":
+        for child in children_named(process.pid, "train.py"):
+            child.kill()
+        assert process.wait(timeout=120) != 0
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert not finished.path("results/train/unet/weights.safetensors").exists()
+
+    again = finished.run(TARGET)
+    assert "epoch 1 " not in Path(finished.folder / "results/logs/train/unet.log").read_text(), again.stderr
+    for name in ("results/volumes.csv", "results/train/unet/weights.safetensors"):
+        assert finished.path(name).read_bytes() == undisturbed.path(name).read_bytes(), name
