@@ -13,9 +13,9 @@ from scipy.ndimage import distance_transform_edt
 def signed_distance(mask: NDArray[np.bool_], spacing: tuple[float, float]) -> NDArray[np.float32]:
     """Distance from each pixel's centre to the outline, positive inside.
 
-    The outline runs half a (smaller) pixel from the centres of the pixels that it separates. The image's border is
-    no outline: the mask goes on beyond it as if its edge pixels were repeated. That needs no padding, as the
-    nearest pixel of the other kind among repeated ones is always the one that is repeated.
+    The outline runs half a (smaller) pixel from the centres of the pixels that it separates. The image's
+    border is no outline: the mask goes on beyond it as if its edge pixels were repeated. That needs no
+    padding, as the nearest pixel of the other kind among repeated ones is always the one that is repeated.
 
     Parameters
     ----------
@@ -54,7 +54,8 @@ def blend(
     before, after
         Signed distances in mm, (row, column); NaN is unknown.
     to_before, to_after
-        (2, 3): (column, row, 1) of the frame to column and row of the other frames; outside them their edge counts.
+        (2, 3): (column, row, 1) of the frame to column and row of the other frames; outside them their edge
+        counts.
     from_before, from_after
         (3,): (column, row, 1) to the distances from the other frames, mm.
     edge_mm
@@ -82,7 +83,8 @@ def _sample(image: NDArray[np.float32], column: float, row: float) -> float:
     down = row - top
     upper = image[top, left] + across * (image[top, right] - image[top, left])
     lower = image[bottom, left] + across * (image[bottom, right] - image[bottom, left])
-    return upper + down * (lower - upper)
+    value: float = upper + down * (lower - upper)
+    return value
 
 
 @numba.njit(cache=True, nogil=True)

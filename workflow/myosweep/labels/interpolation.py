@@ -54,8 +54,8 @@ class Interpolation(ABC):
 
         Returns
         -------
-        float32 (row, column), 0 to 1, NaN where unknown; or None where the frame has no pose or lies before the
-        first or after the last annotation.
+        float32 (row, column), 0 to 1, NaN where unknown; or None where the frame has no pose or lies before
+        the first or after the last annotation.
         """
         if not self.annotated or not self._valid[index]:
             return None
@@ -68,7 +68,7 @@ class Interpolation(ABC):
 
     def _own(self, index: int) -> NDArray[np.float32]:
         mask = self._masks[index]
-        values = (mask == self._value).astype(np.float32)
+        values: NDArray[np.float32] = (mask == self._value).astype(np.float32)
         values[mask == UNKNOWN] = np.nan
         return values
 
@@ -79,8 +79,8 @@ class Interpolation(ABC):
 class ZeroOrder(Interpolation):
     """Zero-order interpolation (Gonzalez Duque 2024, part I, section 1.3).
 
-    The smaller of two neighbouring annotated masks (fewer pixels; the earlier where both have as many) stands in
-    every frame between them. The volume is underestimated wherever the cross-section changes.
+    The smaller of two neighbouring annotated masks (fewer pixels; the earlier where both have as many)
+    stands in every frame between them. The volume is underestimated wherever the cross-section changes.
     """
 
     def _between(self, before: int, after: int, index: int) -> NDArray[np.float32]:
@@ -90,14 +90,15 @@ class ZeroOrder(Interpolation):
 class ShapeBased(Interpolation):
     """Shape-based interpolation of signed distances (Raya and Udupa 1990), in the frames' true geometry.
 
-    A pixel looks along the line between the centres of the two annotated frames, finds the signed distance to the
-    outline (mm) where that line meets either frame, and weights both by its distance to them. So a probe that tilts,
-    wobbles or changes its speed between two annotations does not bend the muscle. Where the line lies almost within
-    the frames, pixels are compared with the pixels of the same index, weighted by frame number.
+    A pixel looks along the line between the centres of the two annotated frames, finds the signed distance
+    to the outline (mm) where that line meets either frame, and weights both by its distance to them. So a
+    probe that tilts, wobbles or changes its speed between two annotations does not bend the muscle. Where
+    the line lies almost within the frames, pixels are compared with the pixels of the same index, weighted
+    by frame number.
 
-    Next to a mask without the structure, the empty mask counts as a signed distance of minus the largest inner
-    distance of its neighbour: the structure tapers and ends half way. The membership falls from 1 to 0 over one
-    pixel across the outline.
+    Next to a mask without the structure, the empty mask counts as a signed distance of minus the largest
+    inner distance of its neighbour: the structure tapers and ends half way. The membership falls from 1 to
+    0 over one pixel across the outline.
     """
 
     def __init__(
@@ -148,8 +149,8 @@ def interpolate(
     Parameters
     ----------
     masks
-        Frame index to mask, uint8 (row, column); 255 is unknown. Masks of frames that are not valid, and masks
-        without a known pixel, are left out.
+        Frame index to mask, uint8 (row, column); 255 is unknown. Masks of frames that are not valid, and
+        masks without a known pixel, are left out.
     image_to_world
         (frame, 4, 4), mm per pixel.
     valid

@@ -1,0 +1,146 @@
+"""Rigid registration: a known motion, refusals, repeatability."""
+
+import numpy as np
+import pytest
+from myosweep.geometry import Grid, apply_transform, rigid_transform, rotation_about
+from myosweep.io.volumes import Volume, read_transform, resample, write_transform
+from myosweep.registration import Registration, information_correlation, register, shrink
+from scipy import ndimage
+
+SIZE = 56
+
+
+def scene(points):
+    """Grey values of a layered limb with a bone, at points (..., 3) in mm."""
+    x, y, z = np.moveaxis(points, -1, 0)
+    values = np.where(y < 8 + 0.1 * x + 3 * np.sin(z / 11), 25.0, 60.0)
+    for cx, cy, a, b, grey in ((-9, 26, 14, 9, 40), (12, 31, 11, 8, 35)):
+        inside = ((x - cx - 0.1 * z) / a) ** 2 + ((y - cy) / b) ** 2 + ((z - 26) / 30) ** 2
+        values = np.where(inside < 1, grey, np.where(inside < 1.2, 130.0, values))
+    bone = np.hypot(x - 4, y - 48 + 0.1 * z)
+    return np.where(bone < 5, 12.0, np.where(bone < 7, 180.0, values))
+
+
+def recording(world_to_scene, seed, size=(SIZE, SIZE, SIZE), spacing=1.0, origin=(-28, 0, 0)):
+    """The scene with its own speckle; a strip at the side and the depth is not covered."""
+    grid = Grid(size, (spacing,) * 3, np.asarray(origin, dtype=float), np.eye(3))
+    index = np.stack(np.meshgrid(*[np.arange(n) for n in grid.shape], indexing="ij")[::-1], axis=-1)
+    points = apply_transform(world_to_scene, apply_transform(grid.index_to_world, index))
+    speckle = np.random.default_rng(seed).rayleigh(0.8, grid.shape)
+    values = np.clip(scene(points) * (1 + 1.5 * (ndimage.gaussian_filter(speckle, 0.6) - 1)), 0, 255)
+    coverage = np.ones(grid.shape, dtype=np.float32)
+    coverage[:, :, : int(3 + seed % 3)] = 0
+    coverage[:, int(size[1] * 0.93) :] = 0
+    coverage[2] *= -1.5
+    values[coverage == 0] = 0
+    return Volume(values.astype(np.uint8), grid), Volume(coverage, grid)
+
+
+@pytest.fixture(scope="module")
+def motion():
+    centre = np.array([0, 28, 28])
+    rotation = rotation_about((1, 0.5, 2), np.deg2rad(4))
+    return rigid_transform(rotation, centre - rotation @ centre + (3, -2, 2))
+
+
+@pytest.fixture(scope="module")
+def pair(motion):
+    # A point p of the base lies at motion(p) in the other recording.
+    return *recording(np.eye(4), 1), *recording(np.linalg.inv(motion), 2)
+
+
+def mean_error(found, true):
+    points = np.random.default_rng(0).uniform((-20, 8, 5), (20, 48, 50), (1000, 3))
+    return np.linalg.norm(apply_transform(found, points) - apply_transform(true, points), axis=1).mean()
+
+
+@pytest.mark.parametrize("method", ["mutual_information", "correlation"])
+def test_known_motion_is_found(pair, motion, method):
+    found = register(*pair, method=method)
+    assert mean_error(np.eye(4), motion) > 3
+    # A third of a voxel, well below the distance between two outlines drawn of one muscle.
+    assert mean_error(found.fixed_to_moving, motion) < 0.3
+    assert found.accepted
+    assert found.reason == ""
+    assert found.measures["information_correlation"] > found.measures["information_correlation_before"]
+    assert found.measures["rotation_degrees"] == pytest.approx(4, abs=0.5)
+
+
+def test_the_transform_file_resamples_the_other_onto_the_base(pair, motion, tmp_path):
+    fixed, _, moving, _ = pair
+    write_transform(tmp_path / "x.tfm", motion)
+    aligned = resample(moving, fixed.grid, read_transform(tmp_path / "x.tfm")).array[8:48, 8:48, 10:46]
+    ours = fixed.array[8:48, 8:48, 10:46]
+    before = np.corrcoef(ours.ravel(), moving.array[8:48, 8:48, 10:46].ravel())[0, 1]
+    assert np.corrcoef(ours.ravel(), aligned.ravel())[0, 1] > before + 0.2
+
+
+def test_two_runs_give_the_same_bytes_on_any_number_of_threads(pair):
+    first = register(*pair)
+    second = register(*pair, threads=2)
+    assert first.fixed_to_moving.tobytes() == second.fixed_to_moving.tobytes()
+    assert first.measures == second.measures
+
+
+def test_unrelated_noise_is_refused():
+    grid = Grid((40, 40, 40), (1.0, 1.0, 1.0), np.zeros(3), np.eye(3))
+    draw = np.random.default_rng(3)
+    noise = [Volume(draw.integers(0, 256, grid.shape, dtype=np.uint8), grid) for _ in range(2)]
+    known = Volume(np.ones(grid.shape, dtype=np.float32), grid)
+    found = register(noise[0], known, noise[1], known)
+    assert not found.accepted
+    assert "do not look alike" in found.reason
+
+
+def test_volumes_that_do_not_meet_are_refused(pair):
+    fixed, coverage, moving, moving_coverage = pair
+    away = Grid(
+        moving.grid.size,
+        moving.grid.spacing,
+        moving.grid.origin + np.array([500, 0, 0]),
+        moving.grid.direction,
+    )
+    found = register(fixed, coverage, Volume(moving.array, away), Volume(moving_coverage.array, away))
+    assert not found.accepted
+    assert found.reason
+
+
+def test_an_empty_volume_is_refused(pair):
+    fixed, coverage, moving, moving_coverage = pair
+    nothing = Volume(np.zeros_like(moving_coverage.array), moving.grid)
+    found = register(fixed, coverage, moving, nothing)
+    assert isinstance(found, Registration)
+    assert not found.accepted
+    assert "moving volume holds too little" in found.reason
+
+
+def test_shrink_averages_known_voxels_in_place():
+    grid = Grid((7, 6, 5), (0.5, 0.5, 0.5), np.array([1.0, 2.0, 3.0]), np.eye(3))
+    values = np.arange(grid.voxels, dtype=np.uint8).reshape(grid.shape)
+    coverage = np.ones(grid.shape, dtype=np.float32)
+    coverage[0, 0, 0] = 0
+    coverage[2:4, 2:4, 2:4] = 0
+    small, known = shrink(Volume(values, grid), Volume(coverage, grid), 1.0)
+    assert small.grid.size == (3, 3, 2)
+    np.testing.assert_allclose(small.grid.origin, (1.25, 2.25, 3.25))
+    block = values[:2, :2, :2].astype(float)
+    assert small.array[0, 0, 0] == pytest.approx(block.ravel()[1:].mean())
+    assert known.array[0, 0, 0] == 1
+    assert known.array[1, 1, 1] == 0
+    assert small.array[1, 1, 1] == pytest.approx(small.array[known.array > 0].mean(), rel=1e-6)
+
+
+def test_shrinking_first_changes_nothing(pair):
+    fixed, coverage, moving, moving_coverage = pair
+    small = (*shrink(fixed, coverage, 2.0), *shrink(moving, moving_coverage, 2.0))
+    found = register(*pair, spacing_mm=2.0)
+    again = register(*small, spacing_mm=2.0)
+    np.testing.assert_allclose(found.fixed_to_moving, again.fixed_to_moving, atol=1e-9)
+
+
+def test_information_correlation_of_normal_values_is_their_correlation():
+    draw = np.random.default_rng(0).standard_normal((2, 200_000)).astype(np.float32)
+    related = 0.6 * draw[0] + 0.8 * draw[1]
+    assert information_correlation(draw[0], related) == pytest.approx(0.6, abs=0.03)
+    assert information_correlation(draw[0], draw[1]) < 0.05
+    assert information_correlation(draw[0], draw[0] ** 2) > 0.9

@@ -1,0 +1,306 @@
+"""Rigid registration of two volumes of one limb."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from myosweep.geometry import Grid, Matrix, apply_transform, rigid_transform, rotation_angle
+from myosweep.io.volumes import Volume, resample
+
+METHODS = {
+    "mutual_information": "AdvancedMattesMutualInformation",
+    "correlation": "AdvancedNormalizedCorrelation",
+}
+
+# Speckle is independent in two recordings; what both share is coarser than this (standard deviation, mm).
+SIMILARITY_SMOOTHING_MM = 1.5
+SMALLEST_OVERLAP = 0.25
+SMALLEST_SIMILARITY = 0.15
+LARGEST_ROTATION_DEGREES = 45.0
+
+_FEWEST_VOXELS = 1000
+
+
+@dataclass(frozen=True)
+class Registration:
+    """A rigid motion, what was measured of it, and whether to use it.
+
+    Attributes
+    ----------
+    fixed_to_moving
+        4 x 4: points of the fixed volume's world to points of the moving volume's world, mm.
+    measures
+        Flat; the unit stands in the name.
+    accepted
+        Whether the checks passed.
+    reason
+        Why not; empty where accepted.
+    """
+
+    fixed_to_moving: Matrix
+    measures: dict[str, float]
+    accepted: bool
+    reason: str
+
+
+def register(
+    fixed: Volume,
+    fixed_coverage: Volume,
+    moving: Volume,
+    moving_coverage: Volume,
+    *,
+    method: str = "mutual_information",
+    spacing_mm: float = 1.0,
+    seed: int = 0,
+    threads: int = 1,
+) -> Registration:
+    """Register two volumes of one limb rigidly, starting from their common world.
+
+    Both are averaged over blocks of about `spacing_mm` first. elastix (Klein et al. 2010) then moves the one
+    over the other with an adaptive stochastic gradient descent, from coarse to fine, on covered voxels alone.
+
+    Parameters
+    ----------
+    fixed, moving
+        Grey values, (z, y, x).
+    fixed_coverage, moving_coverage
+        On the same grids: 0 where nothing is known.
+    method
+        A name in `METHODS`.
+    spacing_mm
+        The spacing to register at; a volume that is coarser stays as it is.
+    seed
+        Draws the sample points.
+    threads
+        elastix always runs on one: its sums depend on the number of threads, and the result must not.
+
+    Returns
+    -------
+    Registration
+        Refused where the volumes hardly overlap, do not look alike once aligned (information correlation
+        below `SMALLEST_SIMILARITY`), look less alike than before, or turned by more than
+        `LARGEST_ROTATION_DEGREES`.
+    """
+    del threads
+    base = shrink(fixed, fixed_coverage, spacing_mm)
+    other = shrink(moving, moving_coverage, spacing_mm)
+    for name, (values, known) in (("fixed", base), ("moving", other)):
+        if np.count_nonzero(known.array) < _FEWEST_VOXELS or float(np.ptp(values.array)) == 0:
+            reason = f"the {name} volume holds too little: {np.count_nonzero(known.array)} known voxels"
+            return Registration(np.eye(4), {}, False, reason)
+    try:
+        motion = _elastix(base, other, METHODS[method], seed)
+    except RuntimeError as error:
+        lines = str(error).strip().splitlines()
+        reason = f"elastix gave up: {lines[-1].strip() if lines else 'no reason given'}"
+        return Registration(np.eye(4), {}, False, reason)
+    return _judge(base, other, motion)
+
+
+def shrink(volume: Volume, coverage: Volume, spacing_mm: float) -> tuple[Volume, Volume]:
+    """Means over blocks of whole voxels that measure about `spacing_mm`.
+
+    A caller that is short of memory shrinks one acquisition at a time and registers the results.
+
+    Returns
+    -------
+    values
+        float32; the mean of the known voxels where nothing is known, so that smoothing makes no edge there.
+    known
+        uint8, 1 where at least half of a block is covered.
+    """
+    grid = volume.grid
+    factor = [
+        min(count, max(1, round(spacing_mm / spacing)))
+        for count, spacing in zip(grid.size, grid.spacing, strict=True)
+    ]
+    size = [count // by for count, by in zip(grid.size, factor, strict=True)]
+    values = np.zeros(size[::-1], dtype=np.float32)
+    known = np.zeros(size[::-1], dtype=np.uint8)
+    split = (factor[2], size[1], factor[1], size[0], factor[0])
+    for z in range(size[2]):
+        part = np.s_[z * factor[2] : (z + 1) * factor[2], : size[1] * factor[1], : size[0] * factor[0]]
+        covered = coverage.array[part] != 0
+        count = covered.reshape(split).sum(axis=(0, 2, 4))
+        total = np.where(covered, volume.array[part], 0).reshape(split).sum(axis=(0, 2, 4), dtype=np.float64)
+        known[z] = 2 * count >= np.prod(factor)
+        values[z] = total / np.maximum(count, 1)
+    inside = known > 0
+    values[~inside] = values[inside].mean(dtype=np.float64) if inside.any() else 0.0
+    old, by = np.asarray(grid.spacing), np.asarray(factor)
+    spacing = old * by
+    small = Grid(
+        (size[0], size[1], size[2]),
+        (float(spacing[0]), float(spacing[1]), float(spacing[2])),
+        grid.origin + grid.direction @ ((by - 1) / 2 * old),
+        grid.direction,
+    )
+    return Volume(values, small), Volume(known, small)
+
+
+def _elastix(fixed: tuple[Volume, Volume], moving: tuple[Volume, Volume], metric: str, seed: int) -> Matrix:
+    import itk
+
+    parameters = itk.ParameterObject.New()
+    parameters.AddParameterMap(_parameters(metric, seed))
+    method = itk.ElastixRegistrationMethod.New(_itk_image(fixed[0]), _itk_image(moving[0]))
+    method.SetFixedMask(_itk_image(_eroded(fixed[1])))
+    method.SetMovingMask(_itk_image(_eroded(moving[1])))
+    method.SetParameterObject(parameters)
+    method.SetLogToConsole(False)
+    method.SetLogToFile(False)
+    method.SetNumberOfThreads(1)
+    method.UpdateLargestPossibleRegion()
+    found = method.GetTransformParameterObject().GetParameterMap(0)
+    x, y, z, *shift = (float(value) for value in found["TransformParameters"])
+    centre = np.array([float(value) for value in found["CenterOfRotationPoint"]])
+    rotation = _euler(x, y, z)
+    return rigid_transform(rotation, np.asarray(shift) + centre - rotation @ centre)
+
+
+def _parameters(metric: str, seed: int) -> dict[str, list[str]]:
+    values: dict[str, Any] = {
+        "Registration": "MultiResolutionRegistration",
+        "Transform": "EulerTransform",
+        "Metric": metric,
+        "NumberOfHistogramBins": 32,
+        "Optimizer": "AdaptiveStochasticGradientDescent",
+        "MaximumNumberOfIterations": 200,
+        "AutomaticScalesEstimation": True,
+        "AutomaticParameterEstimation": True,
+        "AutomaticTransformInitialization": False,
+        "FixedInternalImagePixelType": "float",
+        "MovingInternalImagePixelType": "float",
+        "FixedImagePyramid": "FixedSmoothingImagePyramid",
+        "MovingImagePyramid": "MovingSmoothingImagePyramid",
+        "NumberOfResolutions": 3,
+        "ImagePyramidSchedule": [factor for factor in (4, 2, 1) for _ in range(3)],
+        "ImageSampler": "RandomCoordinate",
+        "NumberOfSpatialSamples": 5000,
+        "NewSamplesEveryIteration": True,
+        "MaximumNumberOfSamplingAttempts": 8,
+        "RequiredRatioOfValidSamples": 0.05,
+        "RandomSeed": seed,
+        "Interpolator": "LinearInterpolator",
+        "Resampler": "DefaultResampler",
+        "ResampleInterpolator": "FinalLinearInterpolator",
+        "ErodeMask": False,
+        "HowToCombineTransforms": "Compose",
+        "WriteResultImage": False,
+    }
+    written: dict[str, list[str]] = {}
+    for key, value in values.items():
+        items = value if isinstance(value, list) else [value]
+        written[key] = [str(item).lower() if isinstance(item, bool) else str(item) for item in items]
+    return written
+
+
+def _itk_image(volume: Volume) -> Any:
+    import itk
+
+    image = itk.image_from_array(np.ascontiguousarray(volume.array))
+    image.SetOrigin([float(value) for value in volume.grid.origin])
+    image.SetSpacing([float(value) for value in volume.grid.spacing])
+    image.SetDirection(itk.matrix_from_array(np.ascontiguousarray(volume.grid.direction, dtype=np.float64)))
+    return image
+
+
+def _eroded(known: Volume) -> Volume:
+    """Without the voxels at the edge, where interpolation would reach into the unknown."""
+    inner = ndimage.binary_erosion(known.array, border_value=1)
+    return Volume(inner.astype(np.uint8), known.grid) if inner.any() else known
+
+
+def _euler(x: float, y: float, z: float) -> NDArray[np.float64]:
+    """ITK's Euler angles, radians: first about y, then x, then z."""
+    cx, sx, cy, sy, cz, sz = math.cos(x), math.sin(x), math.cos(y), math.sin(y), math.cos(z), math.sin(z)
+    about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
+    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
+    return np.asarray(about_z @ about_x @ about_y)
+
+
+def _judge(fixed: tuple[Volume, Volume], moving: tuple[Volume, Volume], motion: Matrix) -> Registration:
+    if not np.isfinite(motion).all():
+        return Registration(np.eye(4), {}, False, "the motion found is not finite")
+    grid = fixed[0].grid
+    inside = fixed[1].array > 0
+    ours, theirs = (
+        Volume(
+            ndimage.gaussian_filter(
+                image.array, SIMILARITY_SMOOTHING_MM / np.asarray(image.grid.spacing[::-1])
+            ),
+            image.grid,
+        )
+        for image in (fixed[0], moving[0])
+    )
+    ratio = theirs.grid.voxel_ml / grid.voxel_ml
+    smaller = min(np.count_nonzero(inside), np.count_nonzero(moving[1].array) * ratio)
+
+    def compare(matrix: Matrix) -> tuple[float, float, float]:
+        common = inside & (resample(moving[1], grid, matrix, nearest=True).array > 0)
+        first, second = ours.array[common], resample(theirs, grid, matrix).array[common]
+        return first.size / smaller, information_correlation(first, second), _correlation(first, second)
+
+    overlap_before, similarity_before, correlation_before = compare(np.eye(4))
+    overlap, similarity, correlation = compare(motion)
+    points = apply_transform(grid.index_to_world, np.argwhere(inside)[::7, ::-1])
+    moved = np.linalg.norm(apply_transform(motion, points) - points, axis=1)
+    angle = math.degrees(rotation_angle(motion[:3, :3]))
+    measures = {
+        "overlap_fraction": overlap,
+        "overlap_before_fraction": overlap_before,
+        "information_correlation": similarity,
+        "information_correlation_before": similarity_before,
+        "correlation": correlation,
+        "correlation_before": correlation_before,
+        "rotation_degrees": angle,
+        "displacement_mean_mm": float(moved.mean()),
+        "displacement_max_mm": float(moved.max()),
+    }
+    reason = ""
+    if overlap < SMALLEST_OVERLAP:
+        reason = f"the volumes overlap by {100 * overlap:.0f} %, less than {100 * SMALLEST_OVERLAP:.0f} %"
+    elif angle > LARGEST_ROTATION_DEGREES:
+        reason = f"a turn by {angle:.0f} degrees, more than {LARGEST_ROTATION_DEGREES:.0f}"
+    elif similarity < SMALLEST_SIMILARITY:
+        reason = (
+            f"the aligned volumes do not look alike: information correlation {similarity:.2f}, "
+            f"below {SMALLEST_SIMILARITY:g}"
+        )
+    elif similarity < similarity_before - 0.02 and overlap_before >= SMALLEST_OVERLAP:
+        reason = (
+            f"the volumes look less alike than before: information correlation {similarity:.2f} "
+            f"after {similarity_before:.2f}"
+        )
+    return Registration(motion, measures, not reason, reason)
+
+
+def _correlation(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
+    if first.size < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return 0.0
+    return float(np.corrcoef(first.astype(np.float64), second.astype(np.float64))[0, 1])
+
+
+def information_correlation(first: NDArray[np.float32], second: NDArray[np.float32], bins: int = 32) -> float:
+    """Informational coefficient of correlation, sqrt(1 - exp(-2 I)) (Linfoot 1957), 0 to 1.
+
+    I is the mutual information in nats of the joint histogram, less its bias (cells - 1)^2 / 2n. For jointly
+    normal values it is the size of the ordinary correlation; it needs no linear relation.
+    """
+    if first.size < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return 0.0
+    joint = np.histogram2d(first, second, bins=bins)[0]
+    joint = joint[joint.any(axis=1)][:, joint.any(axis=0)]
+    bias = (joint.shape[0] - 1) * (joint.shape[1] - 1) / (2 * first.size)
+    joint /= joint.sum()
+    product = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
+    filled = joint > 0
+    information = float((joint[filled] * np.log(joint[filled] / product[filled])).sum())
+    return math.sqrt(1 - math.exp(-2 * max(0.0, information - bias)))
