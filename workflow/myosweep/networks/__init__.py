@@ -1,0 +1,81 @@
+"""Networks by name. One architecture per file; a file is imported only when its network is asked for.
+
+A network's module holds `Settings` (a frozen dataclass: its settings and their defaults), `TRAINING`
+(defaults of training that suit it better than the general ones), `multiple(settings)` (the numbers of voxels
+along (z, y, x) whose multiples it takes) and `build(in_channels, out_channels, settings)`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from myosweep.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+NETWORKS = {
+    "unet": "myosweep.networks.unet",
+}
+
+
+def module_of(name: str) -> Any:
+    """The module of a network.
+
+    Raises
+    ------
+    InputError
+        There is no network of that name.
+    """
+    if name not in NETWORKS:
+        raise InputError(
+            "segmentation.models", f"'{name}'", f"one of {', '.join(NETWORKS)}", "correct the name"
+        )
+    return import_module(NETWORKS[name])
+
+
+def complete_settings(name: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """The network's settings, checked, with the defaults of those that are not given.
+
+    Raises
+    ------
+    InputError
+        An unknown key, or a value that the network refuses.
+    """
+    module = module_of(name)
+    known = asdict(module.Settings())
+    for key in settings:
+        if key not in known:
+            raise InputError(
+                f"settings of {name}, {key}",
+                "an unknown key",
+                f"one of {', '.join(known)}",
+                "correct or remove it",
+            )
+    values: dict[str, Any] = asdict(module.Settings(**settings))
+    return values
+
+
+def multiple_of(name: str, settings: dict[str, Any]) -> tuple[int, int, int]:
+    """What the numbers of voxels along (z, y, x) must be a multiple of."""
+    module = module_of(name)
+    z, y, x = module.multiple(module.Settings(**settings))
+    return int(z), int(y), int(x)
+
+
+def create(name: str, in_channels: int, out_channels: int, settings: dict[str, Any]) -> nn.Module:
+    """Build a network with fresh weights, drawn from torch's generator.
+
+    It maps float32 (case, in_channels, z, y, x) to logits (case, out_channels, z, y, x).
+
+    Raises
+    ------
+    InputError
+        There is no such network, or a setting is unknown or refused.
+    """
+    complete_settings(name, settings)
+    module = module_of(name)
+    network: nn.Module = module.build(in_channels, out_channels, module.Settings(**settings))
+    return network

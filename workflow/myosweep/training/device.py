@@ -1,0 +1,23 @@
+"""Where torch computes, and how it keeps to the same bytes."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+
+def set_up_torch(threads: int) -> torch.device:
+    """Fix the number of threads, ask for deterministic algorithms, and choose the GPU if there is one."""
+    # cuBLAS is deterministic with a fixed workspace alone; read when CUDA starts.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = False
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """The context of a forward pass at a precision (`float32` or `bfloat16`)."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")

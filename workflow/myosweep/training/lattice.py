@@ -1,0 +1,193 @@
+"""Between an image's voxels and the network's: area means, majority votes, and linear interpolation back.
+
+Both lattices have the same axes and the same centre, so that mirroring commutes with going there and back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from myosweep.geometry import Grid
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis: `count` voxels of `spacing` mm in the image, `coarse_count` of `coarse_spacing` beside."""
+
+    count: int
+    spacing: float
+    coarse_count: int
+    coarse_spacing: float
+
+    @property
+    def start(self) -> float:
+        """Where the network's voxels begin, mm from the image's outer face (0 or less)."""
+        return (self.count * self.spacing - self.coarse_count * self.coarse_spacing) / 2
+
+    def overlaps(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """For each coarse voxel the first image voxel that it touches, and the lengths of overlap in mm."""
+        low = self.start + np.arange(self.coarse_count) * self.coarse_spacing
+        high = low + self.coarse_spacing
+        first = np.clip(np.floor(low / self.spacing + 1e-9), 0, self.count - 1).astype(np.int64)
+        width = int(np.ceil(self.coarse_spacing / self.spacing)) + 1
+        index = first[:, None] + np.arange(width)
+        begin = np.maximum(index * self.spacing, low[:, None])
+        end = np.minimum((index + 1) * self.spacing, high[:, None])
+        # Overlaps below a billionth of a voxel are rounding.
+        lengths = np.where((index < self.count) & (end - begin > 1e-9 * self.spacing), end - begin, 0.0)
+        return first, np.ascontiguousarray(lengths)
+
+    def neighbours(self) -> tuple[NDArray[np.int64], Floats]:
+        """For each image voxel the lower of the two coarse voxels around it and the weight of the other."""
+        centre = (np.arange(self.count) + 0.5) * self.spacing
+        position = np.clip((centre - self.start) / self.coarse_spacing - 0.5, 0, self.coarse_count - 1)
+        lower = np.minimum(np.floor(position).astype(np.int64), max(self.coarse_count - 2, 0))
+        return lower, (position - lower).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """The network's voxels in an image, axes in the order (z, y, x)."""
+
+    z: Axis
+    y: Axis
+    x: Axis
+
+    @classmethod
+    def of(cls, grid: Grid, spacing: tuple[float, float, float]) -> Lattice:
+        """The smallest lattice of `spacing` mm along (x, y, z) that covers the grid's box."""
+        x, y, z = (
+            Axis(count, fine, max(1, int(np.ceil(count * fine / coarse - 1e-6))), coarse)
+            for count, fine, coarse in zip(grid.size, grid.spacing, spacing, strict=True)
+        )
+        return cls(z, y, x)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Number of the network's voxels along (z, y, x)."""
+        return self.z.coarse_count, self.y.coarse_count, self.x.coarse_count
+
+    def mean(self, array: NDArray[np.generic]) -> Floats:
+        """Mean of an image (z, y, x) over each of the network's voxels, as far as the image covers it."""
+        result: Floats = _mean(array, *self.z.overlaps(), *self.y.overlaps(), *self.x.overlaps())
+        return result
+
+    def majority(self, labels: NDArray[np.uint8], classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The class that takes most of each coarse voxel; `classes[label]` is a label's class, (256,)."""
+        kinds, dense = np.unique(classes, return_inverse=True)
+        winner: NDArray[np.uint8] = _majority(
+            labels,
+            dense.astype(np.uint8),
+            len(kinds),
+            *self.z.overlaps(),
+            *self.y.overlaps(),
+            *self.x.overlaps(),
+        )
+        return kinds[winner]
+
+    def largest(self, scores: Floats, values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """`values[k]` at each image voxel, k the class whose linearly interpolated score is the largest.
+
+        Parameters
+        ----------
+        scores
+            (class, z, y, x) on the network's voxels.
+        values
+            (class,).
+        """
+        result: NDArray[np.uint8] = _largest(
+            scores, values, *self.z.neighbours(), *self.y.neighbours(), *self.x.neighbours()
+        )
+        return result
+
+
+@numba.njit(cache=True)
+def _mean(array, first_z, along_z, first_y, along_y, first_x, along_x):  # type: ignore[no-untyped-def]
+    mean = np.empty((len(first_z), len(first_y), len(first_x)), dtype=np.float32)
+    for k in range(len(first_z)):
+        for j in range(len(first_y)):
+            for i in range(len(first_x)):
+                total = 0.0
+                weights = 0.0
+                for c in range(along_z.shape[1]):
+                    if along_z[k, c] == 0.0:
+                        continue
+                    for b in range(along_y.shape[1]):
+                        area = along_z[k, c] * along_y[j, b]
+                        if area == 0.0:
+                            continue
+                        for a in range(along_x.shape[1]):
+                            weight = area * along_x[i, a]
+                            if weight > 0.0:
+                                weights += weight
+                                total += weight * array[first_z[k] + c, first_y[j] + b, first_x[i] + a]
+                mean[k, j, i] = total / weights
+    return mean
+
+
+@numba.njit(cache=True)
+def _majority(labels, classes, kinds, first_z, along_z, first_y, along_y, first_x, along_x):  # type: ignore[no-untyped-def]
+    winner = np.empty((len(first_z), len(first_y), len(first_x)), dtype=np.uint8)
+    votes = np.empty(kinds)
+    for k in range(len(first_z)):
+        for j in range(len(first_y)):
+            for i in range(len(first_x)):
+                votes[:] = 0.0
+                for c in range(along_z.shape[1]):
+                    if along_z[k, c] == 0.0:
+                        continue
+                    for b in range(along_y.shape[1]):
+                        area = along_z[k, c] * along_y[j, b]
+                        if area == 0.0:
+                            continue
+                        for a in range(along_x.shape[1]):
+                            weight = area * along_x[i, a]
+                            if weight > 0.0:
+                                votes[classes[labels[first_z[k] + c, first_y[j] + b, first_x[i] + a]]] += (
+                                    weight
+                                )
+                best = 0
+                for kind in range(1, kinds):
+                    if votes[kind] > votes[best] * (1 + 1e-9):
+                        best = kind
+                winner[k, j, i] = best
+    return winner
+
+
+@numba.njit(cache=True)
+def _largest(scores, values, low_z, part_z, low_y, part_y, low_x, part_x):  # type: ignore[no-untyped-def]
+    kinds, count, rows, columns = scores.shape
+    result = np.empty((len(low_z), len(low_y), len(low_x)), dtype=np.uint8)
+    line = np.empty((columns, kinds), dtype=np.float32)
+    for k in range(len(low_z)):
+        z0 = low_z[k]
+        z1 = min(z0 + 1, count - 1)
+        wz = part_z[k]
+        for j in range(len(low_y)):
+            y0 = low_y[j]
+            y1 = min(y0 + 1, rows - 1)
+            wy = part_y[j]
+            for i in range(columns):
+                for kind in range(kinds):
+                    upper = (1 - wy) * scores[kind, z0, y0, i] + wy * scores[kind, z0, y1, i]
+                    lower = (1 - wy) * scores[kind, z1, y0, i] + wy * scores[kind, z1, y1, i]
+                    line[i, kind] = (1 - wz) * upper + wz * lower
+            for i in range(len(low_x)):
+                x0 = low_x[i]
+                x1 = min(x0 + 1, columns - 1)
+                wx = part_x[i]
+                best = 0
+                highest = (1 - wx) * line[x0, 0] + wx * line[x1, 0]
+                for kind in range(1, kinds):
+                    score = (1 - wx) * line[x0, kind] + wx * line[x1, kind]
+                    if score > highest:
+                        highest = score
+                        best = kind
+                result[k, j, i] = values[best]
+    return result

@@ -1,0 +1,341 @@
+"""Training of one network."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from myosweep.errors import InputError
+from myosweep.io.files import write_text
+from myosweep.networks import create, multiple_of
+from myosweep.progress import SECONDS_BETWEEN_LINES, announce, log, track
+from myosweep.training.augmentation import augment
+from myosweep.training.cases import TrainingCase, check_cases
+from myosweep.training.checkpoints import load_checkpoint, only_one, save_checkpoint
+from myosweep.training.data import (
+    Sample,
+    check_channels,
+    check_structures,
+    load_sample,
+    pad_channels,
+    pad_target,
+    uniform_shape,
+)
+from myosweep.training.device import autocast, set_up_torch
+from myosweep.training.losses import UNKNOWN, dice_cross_entropy
+from myosweep.training.model import Description, save_model
+from myosweep.training.seeds import derived_seed, generator
+from myosweep.training.settings import TrainingSettings, split_settings
+
+Weights = dict[str, torch.Tensor]
+Row = dict[str, float | int | None]
+
+
+def train(
+    cases: Sequence[TrainingCase],
+    *,
+    model: str,
+    settings: dict[str, Any],
+    structures: dict[str, int],
+    channels: Sequence[str],
+    seed: int,
+    checkpoint_dir: str | Path,
+    output_dir: str | Path,
+) -> None:
+    """Train a network and write weights.safetensors, model.json and history.csv.
+
+    A training that was stopped goes on from its checkpoint and ends with the same bytes. Cases of the split
+    train are learned from; those of validation choose the best epoch and end the training early; others are
+    left alone.
+
+    Parameters
+    ----------
+    cases
+        All cases of the study; a participant on two sides of a split is refused.
+    model
+        Name of a network.
+    settings
+        Of training (`training.settings.TrainingSettings`) and of the network, in one mapping; defaults for
+        the rest.
+    structures
+        Label values by name.
+    channels
+        `["image"]` or `["image", "confidence"]`.
+    seed
+        Of weights, order and augmentation.
+    checkpoint_dir
+        For the state of the training; one folder for each combination of settings, code and inputs.
+    output_dir
+        Where the model goes, whole or not at all.
+
+    Raises
+    ------
+    InputError, InputErrors
+        A setting, a case or a volume cannot be used, or the loss stops being a number.
+    """
+    check_channels(channels)
+    check_structures(structures)
+    options, network_settings = split_settings(model, settings)
+    check_cases(cases, channels)
+    checkpoint_dir, output_dir = Path(checkpoint_dir), Path(output_dir)
+    with only_one(checkpoint_dir):
+        device = set_up_torch(options.threads)
+        used = [case for case in cases if case.split in ("train", "validation")]
+        samples = {
+            case.case: load_sample(case, structures, channels, options.spacing)
+            for case in track(used, len(used), "cases loaded")
+        }
+        learned = [samples[case.case] for case in used if case.split == "train"]
+        validation = [samples[case.case] for case in used if case.split == "validation"]
+        _check_presence(learned, structures)
+        if not validation:
+            announce(
+                f"no case to validate on: training runs all {options.epochs} epochs, the last weights count"
+            )
+        shape = uniform_shape(
+            [sample.target.shape for sample in samples.values()], multiple_of(model, network_settings)
+        )
+        torch.manual_seed(derived_seed(seed, "weights"))
+        network = create(model, len(channels), len(structures) + 1, network_settings).to(device)
+        run = _Run(network, options, shape, device, seed, list(structures), checkpoint_dir)
+        run.resume(_fingerprint(samples, used, model, network_settings, options, structures, seed))
+        run.train(learned, validation)
+        run.save(finished=True)
+        description = Description(
+            network=model,
+            network_settings=network_settings,
+            training_settings=asdict(options),
+            structures=dict(structures),
+            channels=list(channels),
+            spacing_mm=list(options.spacing),
+            shape=list(shape),
+            seed=seed,
+            participants={
+                split: sorted({case.participant for case in used if case.split == split})
+                for split in ("train", "validation")
+            },
+            training=run.summary(),
+        )
+        write_text(output_dir / "history.csv", _table(run.history))
+        save_model(output_dir, description, run.best)
+
+
+def learning_rate(epoch: int, settings: TrainingSettings) -> float:
+    """The learning rate of an epoch, counted from 0."""
+    warmup = min(settings.warmup_epochs, settings.epochs)
+    if epoch < warmup:
+        return settings.learning_rate * (epoch + 1) / (warmup + 1)
+    if settings.schedule == "constant":
+        return settings.learning_rate
+    done = (epoch - warmup) / max(settings.epochs - warmup, 1)
+    return settings.learning_rate * (1 + math.cos(math.pi * done)) / 2
+
+
+def dice_of(prediction: np.ndarray, target: np.ndarray, classes: int) -> list[float]:  # type: ignore[type-arg]
+    """Dice of each class from 1 on over known voxels; NaN where neither has it."""
+    known = target != UNKNOWN
+    scores = []
+    for index in range(1, classes):
+        mine, truth = (prediction == index) & known, target == index
+        total = int(mine.sum()) + int(truth.sum())
+        scores.append(2 * int((mine & truth).sum()) / total if total else math.nan)
+    return scores
+
+
+@dataclass
+class _Run:
+    network: nn.Module
+    options: TrainingSettings
+    shape: tuple[int, int, int]
+    device: torch.device
+    seed: int
+    structures: list[str]
+    folder: Path
+    history: list[Row] = field(default_factory=list)
+    best: Weights = field(default_factory=dict)
+    best_dice: float = -1.0
+    best_epoch: int = 0
+    finished: bool = False
+    fingerprint: str = ""
+
+    def __post_init__(self) -> None:
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=self.options.learning_rate, weight_decay=self.options.weight_decay
+        )
+
+    def resume(self, fingerprint: str) -> None:
+        self.fingerprint = fingerprint
+        state = load_checkpoint(self.folder, fingerprint)
+        if state is None:
+            return
+        self.history, self.best = state["history"], state["best"]
+        self.best_dice, self.best_epoch = state["best_dice"], state["best_epoch"]
+        self.finished = state["finished"]
+        if self.finished:
+            announce("this training had ended: its weights are written again")
+            return
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        announce(f"training goes on after epoch {len(self.history)} from {self.folder}")
+
+    def save(self, finished: bool) -> None:
+        state = {
+            "fingerprint": self.fingerprint,
+            "history": self.history,
+            "best": self.best,
+            "best_dice": self.best_dice,
+            "best_epoch": self.best_epoch,
+            "finished": finished,
+        }
+        if not finished:
+            state |= {"network": _copied(self.network), "optimizer": self.optimizer.state_dict()}
+        save_checkpoint(self.folder, state)
+
+    def train(self, learned: list[Sample], validation: list[Sample]) -> None:
+        start = saved = told = time.monotonic()
+        first = len(self.history)
+        while not self.finished and len(self.history) < self.options.epochs:
+            epoch = len(self.history)
+            row = self._epoch(epoch, learned, validation)
+            self.history.append(row)
+            dice = row["validation_dice"]
+            if dice is None or dice > self.best_dice:
+                self.best = _copied(self.network)
+                self.best_dice, self.best_epoch = (-1.0 if dice is None else dice), epoch + 1
+            now = time.monotonic()
+            left = (now - start) / (epoch + 1 - first) * (self.options.epochs - epoch - 1)
+            say = announce if now - told >= SECONDS_BETWEEN_LINES or epoch + 1 == self.options.epochs else log
+            told = now if say is announce else told
+            score = "" if dice is None else f", validation Dice {dice:.4f} (best {self.best_dice:.4f})"
+            say(
+                f"epoch {epoch + 1} of {self.options.epochs}: loss {row['loss']:.4f}{score}, "
+                f"at most {left:.0f} s left"
+            )
+            if validation and epoch + 1 - self.best_epoch >= self.options.patience:
+                announce(f"no better validation Dice for {self.options.patience} epochs: training ends")
+                break
+            if now - saved >= self.options.checkpoint_seconds:
+                self.save(finished=False)
+                saved = now
+
+    def _epoch(self, epoch: int, learned: list[Sample], validation: list[Sample]) -> Row:
+        # Everything random is a function of seed and epoch, so a resumed epoch is the epoch itself.
+        torch.manual_seed(derived_seed(self.seed, "torch", epoch))
+        rate = learning_rate(epoch, self.options)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        order = generator(self.seed, "order", epoch).permutation(len(learned))
+        losses = [self._step(epoch, learned[index]) for index in order]
+        row: Row = {"epoch": epoch + 1, "learning_rate": rate, "loss": float(np.mean(losses))}
+        scores = np.array([self._score(sample) for sample in validation]).reshape(-1, len(self.structures))
+        means = [_mean(column) for column in scores.T]
+        row["validation_dice"] = _mean(np.array([mean for mean in means if mean is not None]))
+        return row | {
+            f"validation_dice_{name}": mean for name, mean in zip(self.structures, means, strict=True)
+        }
+
+    def _step(self, epoch: int, sample: Sample) -> float:
+        changed = augment(sample, self.options, generator(self.seed, "augment", epoch, sample.case))
+        channels, target = self._tensors(changed)
+        self.network.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        with autocast(self.device, self.options.precision):
+            logits = self.network(channels)
+        loss = dice_cross_entropy(
+            logits,
+            target,
+            dice_weight=self.options.dice_weight,
+            cross_entropy_weight=self.options.cross_entropy_weight,
+        )
+        loss.backward()  # type: ignore[no-untyped-call]
+        length = nn.utils.clip_grad_norm_(self.network.parameters(), self.options.clip_norm)
+        value = float(loss.detach())
+        if not (math.isfinite(value) and math.isfinite(float(length))):
+            raise InputError(
+                f"case {sample.case}, epoch {epoch + 1}",
+                f"loss {value} and a gradient of length {float(length)}; the image lies in "
+                f"{float(channels.min()):.4g} to {float(channels.max()):.4g}",
+                "numbers",
+                "look at this case's volumes; a smaller learning_rate or precision float32 may help",
+            )
+        self.optimizer.step()
+        return value
+
+    def _tensors(self, sample: Sample) -> tuple[torch.Tensor, torch.Tensor]:
+        channels = torch.from_numpy(pad_channels(sample.channels, sample.black, self.shape))
+        target = torch.from_numpy(pad_target(sample.target, self.shape))
+        return channels[None].to(self.device), target[None].to(self.device)
+
+    def _score(self, sample: Sample) -> list[float]:
+        channels, target = self._tensors(sample)
+        self.network.eval()
+        with torch.inference_mode(), autocast(self.device, self.options.precision):
+            prediction = self.network(channels).argmax(dim=1)
+        return dice_of(prediction.cpu().numpy(), target.cpu().numpy(), len(self.structures) + 1)
+
+    def summary(self) -> dict[str, Any]:
+        best = self.history[self.best_epoch - 1]
+        return {
+            "epochs": len(self.history),
+            "best_epoch": self.best_epoch,
+            "validation_dice": {name: best[f"validation_dice_{name}"] for name in self.structures},
+        }
+
+
+def _mean(values: np.ndarray) -> float | None:  # type: ignore[type-arg]
+    finite = values[np.isfinite(values)] if len(values) else values
+    return float(finite.mean()) if len(finite) else None
+
+
+def _copied(network: nn.Module) -> Weights:
+    return {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
+
+
+def _check_presence(learned: list[Sample], structures: dict[str, int]) -> None:
+    for index, name in enumerate(structures, start=1):
+        if not any((sample.target == index).any() for sample in learned):
+            raise InputError(
+                f"structures, {name}",
+                "no voxel of it in any case of the split train",
+                "at least one training case that has it",
+                "annotate it in a training case, or take it out of structures",
+            )
+
+
+def _fingerprint(
+    samples: dict[str, Sample],
+    used: Sequence[TrainingCase],
+    model: str,
+    network_settings: dict[str, Any],
+    options: TrainingSettings,
+    structures: dict[str, int],
+    seed: int,
+) -> str:
+    plain = json.dumps([model, network_settings, asdict(options), structures, seed])
+    digest = hashlib.sha256(plain.encode())
+    for case in used:
+        sample = samples[case.case]
+        digest.update(f"{case.case} {case.split} {sample.target.shape}".encode())
+        digest.update(sample.channels.tobytes())
+        digest.update(sample.target.tobytes())
+    return digest.hexdigest()
+
+
+def _table(history: list[Row]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(history[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    return text.getvalue()

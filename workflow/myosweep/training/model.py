@@ -1,0 +1,196 @@
+"""A trained network with all that is needed to use it: weights.safetensors and model.json."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from myosweep.errors import InputError
+from myosweep.io.files import whole_file, write_json
+from myosweep.training.data import NORMALISATION, ORIENTATION
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+FORMAT = "myosweep model"
+FORMAT_VERSION = 1
+WEIGHTS = "weights.safetensors"
+DESCRIPTION = "model.json"
+
+_TRAIN_AGAIN = "train it again, or copy the whole folder again"
+
+
+@dataclass(frozen=True)
+class Description:
+    """What model.json tells about a network.
+
+    Attributes
+    ----------
+    network
+        Its name in the registry.
+    network_settings, training_settings
+        Complete with defaults.
+    structures
+        Label values by name; class k of the network is the k-th of them, class 0 the background.
+    channels
+        What the network sees.
+    spacing_mm
+        Voxel size that it sees, along (x, y, z).
+    shape
+        Padded shape (z, y, x) that it was trained on.
+    seed
+        Of the training.
+    participants
+        By split, those that were trained and validated on.
+    training
+        How it went: epochs, best epoch, validation Dice by structure.
+    """
+
+    network: str
+    network_settings: dict[str, Any]
+    training_settings: dict[str, Any]
+    structures: dict[str, int]
+    channels: list[str]
+    spacing_mm: list[float]
+    shape: list[int]
+    seed: int
+    participants: dict[str, list[str]]
+    training: dict[str, Any]
+
+
+def save_model(folder: Path, description: Description, weights: dict[str, torch.Tensor]) -> None:
+    """Write the weights and model.json; model.json, which seals the weights, last."""
+    import torch
+    from safetensors.torch import save_file
+
+    with whole_file(folder / WEIGHTS) as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in weights.items()}, str(temporary))
+        digest = _digest(temporary)
+        size = temporary.stat().st_size
+    write_json(
+        folder / DESCRIPTION,
+        {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            **asdict(description),
+            "normalisation": NORMALISATION,
+            "orientation": ORIENTATION,
+            "weights": {"file": WEIGHTS, "bytes": size, "sha256": digest},
+            "torch": str(torch.__version__),
+        },
+    )
+
+
+def check_model(
+    folder: str | Path, structures: dict[str, int] | None, channels: Sequence[str] | None
+) -> Description:
+    """Check that a model is whole, can be built and fits; no weights are loaded. None is not compared.
+
+    Raises
+    ------
+    InputError
+        A file is missing, truncated or changed, the format is another, weights do not have the network's
+        shapes, or structures or channels are not the model's.
+    """
+    folder = Path(folder)
+    description = _read_description(folder)
+    if structures is not None and description.structures != structures:
+        raise InputError(
+            folder / DESCRIPTION,
+            f"a model for the structures {description.structures}",
+            f"{structures}, as configured",
+            "give the model's structures and values under structures, or train a model for yours",
+        )
+    if channels is not None and description.channels != list(channels):
+        raise InputError(
+            folder / DESCRIPTION,
+            f"a model for the channels {description.channels}",
+            f"{list(channels)}, as configured",
+            "set segmentation.channels to the model's, or train a model for yours",
+        )
+    _check_shapes(folder / WEIGHTS, description)
+    return description
+
+
+def load_model(folder: str | Path) -> tuple[nn.Module, Description]:
+    """The checked network in evaluation mode, on the CPU, and its description."""
+    from safetensors.torch import load_file
+
+    description = check_model(folder, None, None)
+    network = _build(description)
+    network.load_state_dict(load_file(str(Path(folder) / WEIGHTS)))
+    return network.eval(), description
+
+
+def _build(description: Description) -> nn.Module:
+    from myosweep.networks import create
+
+    channels, classes = len(description.channels), len(description.structures) + 1
+    return create(description.network, channels, classes, description.network_settings)
+
+
+def _read_description(folder: Path) -> Description:
+    path = folder / DESCRIPTION
+    if not path.is_file():
+        raise InputError(folder, f"no {DESCRIPTION}", "a folder with a trained model", "correct the path")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if values["format"] != FORMAT:
+            raise KeyError("format")
+        version = values["format_version"]
+        if version != FORMAT_VERSION:
+            raise InputError(
+                path,
+                f"format version {version}",
+                f"format version {FORMAT_VERSION}",
+                "use the release of myosweep that trained the model, or train it again",
+            )
+        seal = values["weights"]
+        expected_bytes, expected_digest = int(seal["bytes"]), str(seal["sha256"])
+        description = Description(**{key: values[key] for key in Description.__dataclass_fields__})
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            path, f"not a model's description ({error})", "a model.json as training writes it", _TRAIN_AGAIN
+        ) from None
+    weights = folder / WEIGHTS
+    if not weights.is_file():
+        raise InputError(weights, "no such file", f"the weights that {path} names", _TRAIN_AGAIN)
+    size = weights.stat().st_size
+    if size != expected_bytes:
+        raise InputError(weights, f"{size} bytes", f"{expected_bytes} bytes, as {path} says", _TRAIN_AGAIN)
+    if _digest(weights) != expected_digest:
+        raise InputError(weights, "a checksum that differs", f"the one in {path}", _TRAIN_AGAIN)
+    return description
+
+
+def _check_shapes(path: Path, description: Description) -> None:
+    import torch
+
+    try:
+        with path.open("rb") as stream:
+            (length,) = struct.unpack("<Q", stream.read(8))
+            header = json.loads(stream.read(length))
+    except (ValueError, struct.error) as error:
+        raise InputError(path, f"not a safetensors file ({error})", "weights", _TRAIN_AGAIN) from None
+    found = {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
+    with torch.device("meta"):
+        expected = {name: tuple(tensor.shape) for name, tensor in _build(description).state_dict().items()}
+    for name in [*expected, *found]:
+        if found.get(name) != expected.get(name):
+            raise InputError(
+                path,
+                f"{name} of shape {found.get(name, 'none')}",
+                f"{expected.get(name, 'no such tensor')}, as {DESCRIPTION} describes the network",
+                _TRAIN_AGAIN,
+            )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,135 @@
+"""Settings of a training, their defaults and units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from myosweep.errors import InputError
+from myosweep.networks import complete_settings, module_of
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a network is trained.
+
+    Attributes
+    ----------
+    spacing_mm
+        Voxel size that the network sees, mm; one number, or three along (x, y, z).
+    epochs
+        The most passes over the training cases.
+    patience
+        Training stops after so many epochs without a better validation Dice.
+    learning_rate, weight_decay
+        Of AdamW (Loshchilov and Hutter 2019).
+    schedule
+        `cosine` (to zero over all epochs, after `warmup_epochs`) or `constant`.
+    warmup_epochs
+        Epochs over which the learning rate rises linearly to its value.
+    clip_norm
+        Longest gradient, in the 2-norm over all weights.
+    dice_weight, cross_entropy_weight
+        Weights of the two parts of the loss.
+    rotation_degrees, scale_percent, shift_mm
+        Largest rotation (half of it about x and y), change of size, and shift of an augmented case.
+    gain_percent
+        Largest change of an augmented case's brightness and contrast.
+    shadow_probability
+        Share of augmented cases that get a simulated shadow.
+    flip_along_limb
+        Whether half of the cases are turned upside down along z. Muscles differ along the limb, so not by
+        default.
+    precision
+        `float32`, or `bfloat16` for autocast: some four times faster on a processor that has it
+        (avx512_bf16).
+    threads
+        Threads of torch. Fixed, whatever the cores, since sums depend on it.
+    checkpoint_seconds
+        Least time between two checkpoints, s.
+    """
+
+    spacing_mm: float | Sequence[float] = 2.0
+    epochs: int = 60
+    patience: int = 30
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-4
+    schedule: str = "cosine"
+    warmup_epochs: int = 3
+    clip_norm: float = 1.0
+    dice_weight: float = 1.0
+    cross_entropy_weight: float = 1.0
+    rotation_degrees: float = 10.0
+    scale_percent: float = 10.0
+    shift_mm: float = 6.0
+    gain_percent: float = 20.0
+    shadow_probability: float = 0.2
+    flip_along_limb: bool = False
+    precision: str = "float32"
+    threads: int = 2
+    checkpoint_seconds: float = 10.0
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Voxel size along (x, y, z), mm."""
+        if isinstance(self.spacing_mm, Sequence):
+            x, y, z = self.spacing_mm
+            return float(x), float(y), float(z)
+        return (float(self.spacing_mm),) * 3
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+_RULES: dict[str, tuple[str, Any]] = {
+    "spacing_mm": (
+        "a number above 0, or three",
+        lambda v: (
+            all(_number(s) and s > 0 for s in ([v] * 3 if _number(v) else v)) and (_number(v) or len(v) == 3)
+        ),
+    ),
+    "epochs": ("a whole number from 1", lambda v: type(v) is int and v >= 1),
+    "patience": ("a whole number from 1", lambda v: type(v) is int and v >= 1),
+    "warmup_epochs": ("a whole number from 0", lambda v: type(v) is int and v >= 0),
+    "threads": ("a whole number from 1", lambda v: type(v) is int and v >= 1),
+    "learning_rate": ("a number above 0", lambda v: _number(v) and v > 0),
+    "clip_norm": ("a number above 0", lambda v: _number(v) and v > 0),
+    "shadow_probability": ("a number from 0 to 1", lambda v: _number(v) and 0 <= v <= 1),
+    "scale_percent": ("a number from 0 to below 100", lambda v: _number(v) and 0 <= v < 100),
+    "gain_percent": ("a number from 0 to below 100", lambda v: _number(v) and 0 <= v < 100),
+    "flip_along_limb": ("true or false", lambda v: isinstance(v, bool)),
+    "schedule": ("cosine or constant", lambda v: v in ("cosine", "constant")),
+    "precision": ("float32 or bfloat16", lambda v: v in ("float32", "bfloat16")),
+}
+_NOT_NEGATIVE = ("a number from 0", lambda v: _number(v) and v >= 0)
+
+
+def split_settings(model: str, settings: dict[str, Any]) -> tuple[TrainingSettings, dict[str, Any]]:
+    """Part a model's settings into those of training and those of the network, complete with defaults.
+
+    Raises
+    ------
+    InputError
+        An unknown model or key, or a value that cannot be.
+    """
+    module = module_of(model)
+    of_training = {field.name for field in fields(TrainingSettings)}
+    of_network = asdict(module.Settings())
+    for key, value in settings.items():
+        where = f"segmentation.{model}.{key}"
+        if key in of_training:
+            expected, allowed = _RULES.get(key, _NOT_NEGATIVE)
+            try:
+                good = bool(allowed(value))
+            except TypeError:
+                good = False
+            if not good:
+                raise InputError(where, repr(value), expected, "correct the value")
+        elif key not in of_network:
+            names = ", ".join(sorted({*of_training, *of_network}))
+            raise InputError(where, "an unknown key", f"one of {names}", "correct or remove it")
+    given = {**module.TRAINING, **{key: value for key, value in settings.items() if key in of_training}}
+    network = {key: value for key, value in settings.items() if key in of_network}
+    return TrainingSettings(**given), complete_settings(model, network)
