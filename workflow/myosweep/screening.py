@@ -147,7 +147,7 @@ def _path_of(sweep: Sweep) -> Json:
 
 
 def _annotated_frames(row: Mapping[str, Any], sweep: Sweep, structures: Mapping[str, int]) -> Json:
-    """Per annotated structure the usable frames with a mask, those that show it, and masks of unusable frames."""
+    """Per annotated structure usable frames with a mask, those that show it, and masks of unusable frames."""
     if not row["annotations"]:
         return {}
     from myosweep.io.annotations import read_annotations
