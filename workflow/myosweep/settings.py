@@ -348,8 +348,26 @@ def _cross_problems(settings: Json, schema: Json) -> Iterator[InputError]:
             f"write `use: {labels['interpolation'][0]}`, or `interpolation: [{made}, {labels['use']}]`",
         )
 
+    simulated = settings.get("simulate")
+    if simulated and simulated["sweep_overlap_mm"] >= simulated["probe_width_mm"]:
+        yield InputError(
+            _where(("simulate", "sweep_overlap_mm")),
+            f"{simulated['sweep_overlap_mm']:g} with a probe_width_mm of {simulated['probe_width_mm']:g}",
+            "less than the probe's width, in mm",
+            "let the sweeps overlap less",
+        )
+
     segmentation = settings["segmentation"]
     known = [name for name in schema["properties"]["segmentation"]["properties"] if name not in _NOT_MODELS]
+    for name in known:
+        levels, strides = (len(segmentation[name].get(key, ())) for key in ("channels", "strides"))
+        if levels and strides != levels - 1:
+            yield InputError(
+                _where(("segmentation", name, "strides")),
+                f"{strides} strides for {levels} levels (channels)",
+                f"{levels - 1}: one between each level and the next",
+                f"write `strides: {[2] * (levels - 1)}`",
+            )
     pretrained: dict[str, str] = segmentation["pretrained"]
     for name in segmentation["models"]:
         if name not in known and name not in pretrained:
