@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from myosweep.errors import InputError
 from myosweep.io.calibration import read_calibration
@@ -41,3 +43,8 @@ def read_sweep(path: str | Path, calibration: str | Path | None = None, world: s
         return read_sequence(path, None, None, world)
     known = read_calibration(calibration)
     return read_sequence(path, known.image_to_probe, known.clip, world)
+
+
+def read_sweeps(rows: Iterable[Mapping[str, Any]], world: str = "auto") -> list[Sweep]:
+    """Read the recordings of rows of the table of sweeps: mappings with `path` and `calibration`."""
+    return [read_sweep(row["path"], row.get("calibration"), world) for row in rows]
