@@ -27,6 +27,8 @@ F_NUMBER = 3.0
 CYCLES = 2.0
 FOCUS_MM = {"low": 45.0, "high": 25.0}
 PROFILE_STEP_MM = 0.2
+# Scan conversion and compounding of a few beams blur what is shown.
+DISPLAY_SIGMA_MM = 0.26
 FRAMES_AT_ONCE = 16
 
 
@@ -121,6 +123,8 @@ def scan(
     lateral_sigmas = scanner.lateral_sigma_mm((np.arange(rows) + 0.5) * spacing_mm) / spacing_mm
     radius = int(np.ceil(3 * lateral_sigmas.max()))
     lateral = np.stack([_kernel(sigma, radius) for sigma in lateral_sigmas])
+    display = _kernel(DISPLAY_SIGMA_MM / spacing_mm)
+    display /= display.sum()
     scale = body.leg.scale
     for first in range(0, count, FRAMES_AT_ONCE):
         block = slice(first, min(first + FRAMES_AT_ONCE, count))
@@ -147,6 +151,7 @@ def scan(
             body.texture,
             texture.LEVELS_DB,
             texture.CONTRAST_DB,
+            texture.LINES_DB,
             texture.ATTENUATION,
             texture.GRAIN_MM,
             texture.FIBRE_SLOPE,
@@ -154,7 +159,7 @@ def scan(
             scanner.noise_db,
             scanner.gain_limit_db,
         )
-        _show(signal, receiver, noise, axial, lateral, DYNAMIC_RANGE_DB, images[block])
+        _show(signal, receiver, noise, axial, lateral, display, DYNAMIC_RANGE_DB, images[block])
     return images
 
 
@@ -216,6 +221,7 @@ def _sound(
     lattice,
     levels,
     contrast,
+    lines,
     attenuation,
     grain,
     fibre,
@@ -233,7 +239,6 @@ def _sound(
         gains[r] = min(2 * 0.5 * frequency * r * spacing / 10, gain_limit)
         receiver[r] = 10 ** ((noise_db + gains[r]) / 20)
     to_nepers = np.log(10.0) / 20
-    white = 1.0
     row_count = profile.shape[0]
     nz, nx = skin_map.shape
     rim = 0.5 * max(half_gap, 0.35)
@@ -288,7 +293,7 @@ def _sound(
                         sheet = values[0] + x * (values[1] + x * (values[2] + x * values[3]))
                         slant = values[1] + x * (2 * values[2] + 3 * x * values[3])
                         below = y - sheet
-                        nearest_top = 1e9
+                        nearest_gap = 1e9
                         front = 0.0
                         covered = 0.0
                         patch = 0.65 + 0.55 * _grain(lattice, x / 14.0, 7.3, z / 30.0)
@@ -298,6 +303,8 @@ def _sound(
                             if half <= 0.2:
                                 continue
                             s = (x - values[4 + 4 * n]) / half
+                            if n < 2:
+                                nearest_gap = min(nearest_gap, (abs(s) - 1) * half)
                             if s <= -1 or s >= 1:
                                 continue
                             q = 1 - s * s
@@ -320,7 +327,6 @@ def _sound(
                                 depth = -below - half_gap
                                 far = sheet - half_gap - thick
                                 turn = slant - change
-                                nearest_top = min(nearest_top, far)
                             if 0 < depth < thick:
                                 tissue = n + 1
                             bright += 0.32 * patch * _glint(y - far, turn, bx, by, 0.35, 0.15)
@@ -344,9 +350,8 @@ def _sound(
                             elif below < front and below > half_gap:
                                 tissue = 7
                             elif below < half_gap:
-                                tissue = 6 if y > fascia and nearest_top > 1e8 and below > -2.5 else 5
-                                if -half_gap <= below:
-                                    tissue = 6
+                                # Loose tissue between and beside the heads, fat further out.
+                                tissue = 6 if nearest_gap < 8 or below > -2.5 else 5
                             else:
                                 tissue = 7
                         for n in range(vessels.shape[0]):
@@ -356,7 +361,7 @@ def _sound(
                                 away = np.sqrt(ox * ox + oy * oy)
                                 if away < vessels[n, 2]:
                                     tissue = 9
-                                elif away < vessels[n, 2] + 1.6:
+                                elif away < vessels[n, 2] + 0.6:
                                     tissue = 6
                         if in_bone < 0:
                             for n in range(bones.shape[0]):
@@ -372,16 +377,16 @@ def _sound(
                                     if abs(ox) < 0.999:
                                         lift = (1 - abs(ox) ** 2.5) ** (-0.6) * abs(ox) ** 1.5
                                         slope = lift * bones[n, 3] / bones[n, 2] * (1 if ox > 0 else -1)
-                                bright += 0.5 + 2.5 * _glint(0.0, slope, bx, by, 1.0, 0.45)
+                                bright += 0.25 + 2.5 * _glint(0.0, slope, bx, by, 1.0, 0.3)
                 amount = 0.0
                 if tissue > 0:
                     lean = y + fibre[tissue] * x
-                    amount = 0.8 * _grain(
-                        lattice, x / grain[tissue, 0], lean / grain[tissue, 1], z / grain[tissue, 2]
-                    ) + 0.6 * _grain(lattice, x / 9.0 + 11, y / 9.0, z / 25.0)
-                    if amount > 0 and tissue != 4:
-                        amount *= 1.35
-                level = levels[tissue] + contrast[tissue] * amount + edge - lost + gains[r]
+                    fine = _grain(lattice, x / grain[tissue, 0], lean / grain[tissue, 1], z / grain[tissue, 2])
+                    coarse = _grain(lattice, x / 10.0 + 11, y / 8.0, z / 25.0)
+                    # Connective tissue lies where the noise changes its sign: thin, long, wavy lines.
+                    line = np.exp(-fine * fine * 25) * min(max(0.55 + 0.6 * coarse, 0.0), 1.3)
+                    amount = contrast[tissue] * (0.6 * coarse + 0.5 * fine) + lines[tissue] * line
+                level = levels[tissue] + amount + edge - lost + gains[r]
                 strength = np.exp(to_nepers * level)
                 mirror_like = 0.0
                 if bright > 1e-4:
@@ -390,49 +395,66 @@ def _sound(
                     dim = np.exp(-in_bone / 0.45)
                     if in_bone > 0:
                         mirror_like = mirror_like * dim + 0.25 * dim * np.exp(to_nepers * (gains[r] - lost))
-                    strength *= max(dim, 0.012)
+                    # Reverberation fades below the surface.
+                    strength *= max(dim, 0.45 * np.exp(-in_bone / 9.0))
                     in_bone += spacing
                     lost += 2 * 0.6 * frequency * spacing / 10
                 else:
                     lost += 2 * attenuation[tissue] * frequency * spacing / 10
                 re, im = noise[f, 0, r, c], noise[f, 1, r, c]
-                strength *= white
                 signal[f, 0, r, c] = strength * re + mirror_like * (1 + 0.35 * re)
                 signal[f, 1, r, c] = strength * im + mirror_like * 0.35 * im
     return signal, receiver
 
 
 @numba.njit(cache=True)
-def _show(signal, receiver, noise, axial, lateral, range_db, images):  # type: ignore[no-untyped-def]
-    """Blur by pulse and beam, add the receiver's noise, compress to 8 bits."""
+def _show(signal, receiver, noise, axial, lateral, display, range_db, images):  # type: ignore[no-untyped-def]
+    """Blur by pulse and beam, add the receiver's noise, detect, blur for the display, compress to 8 bits."""
     count, _, rows, columns = signal.shape
-    reach, side = len(axial) // 2, lateral.shape[1] // 2
+    reach, side, near = len(axial) // 2, lateral.shape[1] // 2, len(display) // 2
     pulse = np.empty((2, columns), np.float32)
     line = np.empty((2, columns), np.float32)
-    per_db = 255.0 / range_db
+    envelope = np.empty((rows, columns), np.float32)
+    across = np.empty((rows, columns), np.float32)
+    total = np.empty(columns, np.float32)
+    per_db = np.float32(255.0 / range_db)
     for f in range(count):
         for r in range(rows):
             pulse[:] = 0
-            for k in range(-reach, reach + 1):
-                source = r + k
-                if source < 0 or source >= rows:
-                    continue
+            for k in range(max(-reach, -r), min(reach, rows - 1 - r) + 1):
                 weight = axial[k + reach]
                 for part in range(2):
                     for c in range(columns):
-                        pulse[part, c] += weight * signal[f, part, source, c]
+                        pulse[part, c] += weight * signal[f, part, r + k, c]
             line[:] = 0
             for k in range(-side, side + 1):
                 weight = lateral[r, k + side]
                 if weight < 1e-4:
                     continue
-                low, high = max(0, -k), min(columns, columns - k)
                 for part in range(2):
-                    for c in range(low, high):
+                    for c in range(max(0, -k), min(columns, columns - k)):
                         line[part, c] += weight * pulse[part, c + k]
             for c in range(columns):
                 re = line[0, c] + receiver[r] * noise[f, 1, r, c]
                 im = line[1, c] + receiver[r] * noise[f, 0, r, c]
-                level = 10 * np.log10(re * re + im * im + np.float32(1e-12))
-                grey = 255.0 + per_db * level
-                images[f, r, c] = np.uint8(min(max(grey + 0.5, 0.0), 255.0))
+                envelope[r, c] = np.sqrt(re * re + im * im)
+            total[:] = 0
+            across[r] = 0
+            for k in range(-near, near + 1):
+                low, high = max(0, -k), min(columns, columns - k)
+                for c in range(low, high):
+                    across[r, c] += display[k + near] * envelope[r, c + k]
+                    total[c] += display[k + near]
+            for c in range(columns):
+                across[r, c] /= total[c]
+        for r in range(rows):
+            pulse[0] = 0
+            weights = np.float32(0)
+            for k in range(max(-near, -r), min(near, rows - 1 - r) + 1):
+                weights += display[k + near]
+                for c in range(columns):
+                    pulse[0, c] += display[k + near] * across[r + k, c]
+            for c in range(columns):
+                level = np.float32(20) * np.log10(pulse[0, c] / weights + np.float32(1e-6))
+                grey = np.float32(255.5) + per_db * level
+                images[f, r, c] = np.uint8(min(max(grey, np.float32(0)), np.float32(255)))

@@ -61,7 +61,7 @@ def wrap_leg(leg: Leg, rng: np.random.Generator) -> Skin:
     top = np.fmin(np.nanmin(np.where(np.isfinite(back), back, np.inf), axis=0) / scale, sheet - 1 - tendon)
     top = top + outside
     outline = np.stack([_convex_below(x, row) for row in top])
-    fascia = gaussian_filter(outline, (8.0, 3.0), mode="nearest")
+    fascia = gaussian_filter(outline, (8.0, 5.5), mode="nearest")
     fascia -= max(0.0, float((fascia - top)[12:-12, 16:-16].max()) + 0.4)
     wave = rng.uniform(0, 2 * np.pi, 2)
     along = 1 + 0.15 * np.sin(z / 70 + wave[0])
