@@ -16,17 +16,19 @@ ROOT = Path(__file__).parents[2]
 COPIED = ("Snakefile", "config", "profiles", "envs", "resources", "workflow", "pyproject.toml")
 SPLITS = {"leg01": ("right", "train"), "leg02": ("left", "validation"), "leg03": ("right", "test")}
 
+UNET = {"epochs": 6, "spacing_mm": 4.0, "channels": [4, 8, 16], "strides": [2, 2], "checkpoint_seconds": 0}
+
 SMALL = {
     "cases": "config/cases.tsv",
     "sweeps": "config/sweeps.tsv",
     "structures": {"GM": 1, "GL": 2, "SOL": 3},
     "seed": 7,
-    "simulate": {"pixel_spacing_mm": 1.2, "frame_spacing_mm": 5.0, "annotation_every_frames": 6},
+    "simulate": {"pixel_spacing_mm": 1.0, "frame_spacing_mm": 4.0, "truth_spacing_mm": 2.0},
     "registration": {"base_acquisition": "deep", "spacing_mm": 2.0},
     "compounding": {"spacing_mm": 2.0},
     "segmentation": {
         "models": ["unet"],
-        "unet": {"epochs": 6, "spacing_mm": 4.0, "network": {"channels": [4, 8, 16], "strides": [2, 2]}},
+        "unet": UNET,
     },
 }
 

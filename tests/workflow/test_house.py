@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-ORDER = ["input", "output", "log", "benchmark", "threads", "resources", "params", "message", "conda", "script"]
+ORDER = ["input", "output", "log", "benchmark", "conda", "threads", "resources", "params", "message", "script"]
 
 
 def rules():

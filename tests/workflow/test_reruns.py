@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from small_cohort import UNET
 
 TARGET = "results/volumes.csv"
 AFTER_LABELS = {"train": 1, "predict": 3}
@@ -100,8 +101,7 @@ def children_named(pid: int, name: str) -> list[psutil.Process]:
 
 @pytest.mark.parametrize("victim", ["training", "everything"])
 def test_training_killed_goes_on_to_the_same_bytes(finished_once, finished, victim):
-    epochs = 60
-    finished.configure(segmentation={"unet": {"epochs": epochs, "spacing_mm": 4.0, "network": {"channels": [4, 8, 16], "strides": [2, 2]}}})
+    finished.configure(segmentation={"unet": {**UNET, "epochs": 60}})
     undisturbed = finished.clone(finished.folder.with_name("undisturbed"))
     undisturbed.run(TARGET)
 

@@ -30,7 +30,9 @@ def from_checkout(path):
 def read_inputs():
     """Settings and tables, with every problem of either told at once."""
     try:
-        settings = read_settings({**config, **{key: from_checkout(config[key]) for key in ("cases", "sweeps") if key in config}})
+        settings = read_settings(
+            {**config, **{key: from_checkout(config[key]) for key in ("cases", "sweeps") if key in config}}
+        )
         simulated = f"{SIMULATED}/" if "simulate" in settings else None
         return settings, read_tables(settings["cases"], settings["sweeps"], settings, simulated)
     except (InputError, InputErrors) as error:
@@ -38,7 +40,6 @@ def read_inputs():
 
 
 SETTINGS, TABLES = read_inputs()
-BASE = SETTINGS["registration"].get("base_acquisition")
 METHODS = SETTINGS["labels"]["interpolation"]
 MODELS = SETTINGS["segmentation"]["models"]
 PRETRAINED = SETTINGS["segmentation"]["pretrained"]
@@ -87,28 +88,28 @@ def code_of(script, *resources):
     elsewhere, and a plan of thousands of jobs has no dozen more files to look at for each.
     """
     files = source_files(SCRIPTS / f"{script}.py", WORKFLOW / "myosweep")
-    return files_digest([*files, *(Path(workflow.basedir) / name for name in resources)], Path(workflow.basedir))
-
-
-def acquisitions_of(case):
-    return list(TABLES.sweeps[case])
+    return files_digest(
+        [*files, *(Path(workflow.basedir) / name for name in resources)], Path(workflow.basedir)
+    )
 
 
 def base_of(case):
-    acquisitions = acquisitions_of(case)
-    return acquisitions[0] if len(acquisitions) == 1 else BASE
+    return TABLES.base_acquisition(case)
+
+
+def registered_acquisitions(case):
+    return TABLES.acquisitions(case)[1:]
+
+
+def case_rows(wildcards):
+    return TABLES.case_sweeps(wildcards.case)
 
 
 def rows_of(wildcards):
     """The sweeps of a job: of its acquisition, or of the whole case."""
-    acquisitions = TABLES.sweeps[wildcards.case]
     if "acquisition" in wildcards.keys():
-        return acquisitions[wildcards.acquisition]
-    return [row for rows in acquisitions.values() for row in rows]
-
-
-def case_rows(wildcards):
-    return [row for rows in TABLES.sweeps[wildcards.case].values() for row in rows]
+        return TABLES.sweeps[wildcards.case][wildcards.acquisition]
+    return case_rows(wildcards)
 
 
 def described(rows):
@@ -148,7 +149,11 @@ def simulated_masks(wildcards):
 def masks_digest(wildcards):
     """Digest of the annotated masks: thousands of small files would be too many inputs for a large study."""
     folders = [row.annotations for row in rows_of(wildcards)]
-    return {folder: folder_digest(folder) for folder in folders if folder and not folder.startswith(f"{SIMULATED}/")}
+    return {
+        folder: folder_digest(folder)
+        for folder in folders
+        if folder and not folder.startswith(f"{SIMULATED}/")
+    }
 
 
 def base_file(stage, suffix=".mha"):
@@ -197,10 +202,6 @@ def usable_cases():
     return [case for case in TABLES.cases if case not in excluded]
 
 
-def screened_cases():
-    return [case for case, row in TABLES.cases.items() if not row.exclude]
-
-
 def for_usable(pattern, **names):
     """An input function: `pattern` for every usable case, and every value of `names`, which may depend on the case."""
 
@@ -232,7 +233,10 @@ def training_files(stage):
 
     def files(wildcards):
         if stage == "labels":
-            return [f"results/labels/{SETTINGS['labels']['use']}/{row.case}.mha" for row in training_rows(wildcards)]
+            return [
+                f"results/labels/{SETTINGS['labels']['use']}/{row.case}.mha"
+                for row in training_rows(wildcards)
+            ]
         if stage == "confidence" and "confidence" not in SETTINGS["segmentation"]["channels"]:
             return []
         return [f"results/{stage}/{row.case}/{base_of(row.case)}.mha" for row in training_rows(wildcards)]

@@ -9,6 +9,8 @@ rule compound:
         "results/logs/compound/{case}/{acquisition}.log",
     benchmark:
         "results/benchmarks/compound/{case}/{acquisition}.tsv"
+    conda:
+        "../../envs/myosweep.yaml"
     threads: processors(1)
     resources:
         mem_mb=megabytes(1000, 20),
@@ -21,7 +23,5 @@ rule compound:
         code=code_of("compound"),
     message:
         "Compounding acquisition {wildcards.acquisition} of case {wildcards.case}"
-    conda:
-        "../../envs/myosweep.yaml"
     script:
         "../scripts/compound.py"

@@ -8,6 +8,8 @@ rule map_confidence:
         "results/logs/map_confidence/{case}/{acquisition}.log",
     benchmark:
         "results/benchmarks/map_confidence/{case}/{acquisition}.tsv"
+    conda:
+        "../../envs/myosweep.yaml"
     threads: processors(1)
     resources:
         mem_mb=megabytes(800, 20),
@@ -18,7 +20,5 @@ rule map_confidence:
         code=code_of("map_confidence"),
     message:
         "Mapping the confidence of acquisition {wildcards.acquisition} of case {wildcards.case}"
-    conda:
-        "../../envs/myosweep.yaml"
     script:
         "../scripts/map_confidence.py"

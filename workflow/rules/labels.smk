@@ -23,6 +23,8 @@ rule interpolate_labels:
         "results/logs/interpolate_labels/{method}/{case}/{acquisition}.log",
     benchmark:
         "results/benchmarks/interpolate_labels/{method}/{case}/{acquisition}.tsv"
+    conda:
+        "../../envs/myosweep.yaml"
     threads: processors(1)
     resources:
         mem_mb=megabytes(1000, 20),
@@ -35,8 +37,6 @@ rule interpolate_labels:
         code=code_of("interpolate_labels"),
     message:
         "Interpolating the labels ({wildcards.method}) of acquisition {wildcards.acquisition} of case {wildcards.case}"
-    conda:
-        "../../envs/myosweep.yaml"
     script:
         "../scripts/interpolate_labels.py"
 
@@ -63,6 +63,8 @@ rule merge_labels:
         "results/logs/merge_labels/{method}/{case}.log",
     benchmark:
         "results/benchmarks/merge_labels/{method}/{case}.tsv"
+    conda:
+        "../../envs/myosweep.yaml"
     threads: processors(1)
     resources:
         mem_mb=megabytes(1000, 60),
@@ -73,7 +75,5 @@ rule merge_labels:
         code=code_of("merge_labels"),
     message:
         "Merging the labels ({wildcards.method}) of case {wildcards.case}"
-    conda:
-        "../../envs/myosweep.yaml"
     script:
         "../scripts/merge_labels.py"

@@ -10,6 +10,8 @@ rule evaluate:
         "results/logs/evaluate/{source}/{case}.log",
     benchmark:
         "results/benchmarks/evaluate/{source}/{case}.tsv"
+    conda:
+        "../../envs/myosweep.yaml"
     threads: processors(1)
     resources:
         mem_mb=megabytes(1200, 60),
@@ -18,8 +20,6 @@ rule evaluate:
         code=code_of("evaluate"),
     message:
         "Measuring {wildcards.source} of case {wildcards.case}"
-    conda:
-        "../../envs/myosweep.yaml"
     script:
         "../scripts/evaluate.py"
 
@@ -39,6 +39,8 @@ rule measure_volumes:
         "results/logs/measure_volumes.log",
     benchmark:
         "results/benchmarks/measure_volumes.tsv"
+    conda:
+        "../../envs/myosweep.yaml"
     threads: processors(1)
     resources:
         mem_mb=megabytes(600),
@@ -47,10 +49,9 @@ rule measure_volumes:
         structures=list(SETTINGS["structures"]),
         sources=[f"labels_{method}" for method in METHODS] + list(MODELS),
         models=list(MODELS),
+        extra_columns=list(TABLES.extra_columns),
         code=code_of("measure_volumes"),
     message:
         "Gathering volumes and metrics of all cases"
-    conda:
-        "../../envs/myosweep.yaml"
     script:
         "../scripts/measure_volumes.py"

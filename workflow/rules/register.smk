@@ -11,6 +11,8 @@ rule register:
         "results/logs/register/{case}/{acquisition}.log",
     benchmark:
         "results/benchmarks/register/{case}/{acquisition}.tsv"
+    conda:
+        "../../envs/myosweep.yaml"
     threads: processors(1)
     resources:
         mem_mb=megabytes(1500, 20),
@@ -21,7 +23,5 @@ rule register:
         code=code_of("register"),
     message:
         "Registering acquisition {wildcards.acquisition} of case {wildcards.case} to its base acquisition"
-    conda:
-        "../../envs/myosweep.yaml"
     script:
         "../scripts/register.py"

@@ -1,3 +1,4 @@
+REPORT_ASSETS = ()
 FIGURES = ("montage.png", "areas.png", "view3d.png", "coverage.png")
 
 
@@ -15,6 +16,8 @@ rule draw:
         "results/logs/draw/{case}.log",
     benchmark:
         "results/benchmarks/draw/{case}.tsv"
+    conda:
+        "../../envs/myosweep.yaml"
     threads: processors(1)
     resources:
         mem_mb=megabytes(1500, 40),
@@ -24,8 +27,6 @@ rule draw:
         code=code_of("draw", "resources/colours.json"),
     message:
         "Drawing case {wildcards.case}"
-    conda:
-        "../../envs/myosweep.yaml"
     script:
         "../scripts/draw.py"
 
@@ -41,6 +42,8 @@ rule record_provenance:
         "results/logs/record_provenance.log",
     benchmark:
         "results/benchmarks/record_provenance.tsv"
+    conda:
+        "../../envs/myosweep.yaml"
     threads: processors(1)
     resources:
         mem_mb=megabytes(400),
@@ -49,8 +52,6 @@ rule record_provenance:
         code=code_of("record_provenance"),
     message:
         "Recording versions, settings and checksums"
-    conda:
-        "../../envs/myosweep.yaml"
     script:
         "../scripts/record_provenance.py"
 
@@ -65,11 +66,9 @@ rule report:
         figures=for_usable("results/figures/{case}/{figure}", figure=FIGURES),
         registrations=for_usable(
             "results/register/{case}/{acquisition}.json",
-            acquisition=lambda case: [name for name in acquisitions_of(case) if name != base_of(case)],
+            acquisition=registered_acquisitions,
         ),
-        compounds=for_usable(
-            "results/compound/{case}/{acquisition}.json", acquisition=acquisitions_of
-        ),
+        compounds=for_usable("results/compound/{case}/{acquisition}.json", acquisition=TABLES.acquisitions),
         histories=expand(
             "results/train/{model}/history.csv",
             model=[name for name in MODELS if name not in PRETRAINED],
@@ -80,6 +79,8 @@ rule report:
         "results/logs/report.log",
     benchmark:
         "results/benchmarks/report.tsv"
+    conda:
+        "../../envs/myosweep.yaml"
     threads: processors(1)
     resources:
         mem_mb=megabytes(1000),
@@ -88,7 +89,5 @@ rule report:
         code=code_of("report", *REPORT_ASSETS),
     message:
         "Writing the report"
-    conda:
-        "../../envs/myosweep.yaml"
     script:
         "../scripts/report.py"

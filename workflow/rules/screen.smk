@@ -8,6 +8,8 @@ rule screen:
         "results/logs/screen/{case}.log",
     benchmark:
         "results/benchmarks/screen/{case}.tsv"
+    conda:
+        "../../envs/myosweep.yaml"
     threads: processors(1)
     resources:
         mem_mb=megabytes(400),
@@ -19,15 +21,13 @@ rule screen:
         code=code_of("screen"),
     message:
         "Screening headers, poses and annotations of case {wildcards.case}"
-    conda:
-        "../../envs/myosweep.yaml"
     script:
         "../scripts/screen.py"
 
 
 checkpoint gather_screens:
     input:
-        screens=expand("results/screen/{case}.json", case=screened_cases()),
+        screens=expand("results/screen/{case}.json", case=TABLES.included),
     output:
         screen="results/screen.tsv",
         excluded="results/excluded.tsv",
@@ -35,6 +35,8 @@ checkpoint gather_screens:
         "results/logs/gather_screens.log",
     benchmark:
         "results/benchmarks/gather_screens.tsv"
+    conda:
+        "../../envs/myosweep.yaml"
     threads: processors(1)
     resources:
         mem_mb=megabytes(400),
@@ -43,7 +45,5 @@ checkpoint gather_screens:
         code=code_of("gather_screens"),
     message:
         "Gathering which cases can be used"
-    conda:
-        "../../envs/myosweep.yaml"
     script:
         "../scripts/gather_screens.py"

@@ -11,6 +11,8 @@ rule train:
         "results/logs/train/{model}.log",
     benchmark:
         "results/benchmarks/train/{model}.tsv"
+    conda:
+        "../../envs/myosweep.yaml"
     threads: processors(2)
     resources:
         mem_mb=megabytes(4000),
@@ -26,8 +28,6 @@ rule train:
         code=code_of("train"),
     message:
         "Training model {wildcards.model}"
-    conda:
-        "../../envs/myosweep.yaml"
     script:
         "../scripts/train.py"
 
@@ -43,6 +43,8 @@ rule predict:
         "results/logs/predict/{model}/{case}.log",
     benchmark:
         "results/benchmarks/predict/{model}/{case}.tsv"
+    conda:
+        "../../envs/myosweep.yaml"
     threads: processors(1)
     resources:
         mem_mb=megabytes(1500, 40),
@@ -53,7 +55,5 @@ rule predict:
         code=code_of("predict"),
     message:
         "Segmenting case {wildcards.case} with model {wildcards.model}"
-    conda:
-        "../../envs/myosweep.yaml"
     script:
         "../scripts/predict.py"

@@ -17,6 +17,8 @@ if "simulate" in SETTINGS:
             "results/logs/simulate/{case}.log",
         benchmark:
             "results/benchmarks/simulate/{case}.tsv"
+        conda:
+            "../../envs/myosweep.yaml"
         threads: processors(1)
         resources:
             mem_mb=megabytes(800),
@@ -27,7 +29,5 @@ if "simulate" in SETTINGS:
             code=code_of("simulate"),
         message:
             "Simulating the recordings of case {wildcards.case}"
-        conda:
-            "../../envs/myosweep.yaml"
         script:
             "../scripts/simulate.py"

@@ -1,6 +1,6 @@
 rule simulated:
     input:
-        expand("results/simulate/{case}/truth.mha", case=screened_cases()) if "simulate" in SETTINGS else [],
+        expand("results/simulate/{case}/truth.mha", case=TABLES.included) if "simulate" in SETTINGS else [],
 
 
 rule screened:
@@ -10,14 +10,14 @@ rule screened:
 
 rule compounded:
     input:
-        for_usable("results/compound/{case}/{acquisition}.mha", acquisition=acquisitions_of),
+        for_usable("results/compound/{case}/{acquisition}.mha", acquisition=TABLES.acquisitions),
 
 
 rule registered:
     input:
         for_usable(
             "results/register/{case}/{acquisition}.tfm",
-            acquisition=lambda case: [name for name in acquisitions_of(case) if name != base_of(case)],
+            acquisition=registered_acquisitions,
         ),
 
 
@@ -31,12 +31,15 @@ rule labelled:
 
 rule confidence_mapped:
     input:
-        for_usable("results/confidence/{case}/{acquisition}.mha", acquisition=acquisitions_of),
+        for_usable("results/confidence/{case}/{acquisition}.mha", acquisition=TABLES.acquisitions),
 
 
 rule trained:
     input:
-        expand("results/train/{model}/weights.safetensors", model=[name for name in MODELS if name not in PRETRAINED]),
+        expand(
+            "results/train/{model}/weights.safetensors",
+            model=[name for name in MODELS if name not in PRETRAINED],
+        ),
 
 
 rule segmented:

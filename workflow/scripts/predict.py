@@ -5,7 +5,8 @@ open_log(snakemake.log[0], snakemake.rule, snakemake.wildcards.case)
 from pathlib import Path
 
 from myosweep.io.volumes import read_volume, write_volume
-from myosweep.training import check_model, predict
+from myosweep.training.inference import predict
+from myosweep.training.model import check_model
 
 folder = Path(snakemake.input.model[0]).parent
 check_model(folder, snakemake.params.structures, snakemake.params.channels)

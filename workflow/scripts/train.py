@@ -5,7 +5,8 @@ open_log(snakemake.log[0], snakemake.rule)
 from pathlib import Path
 
 from myosweep.io.digests import run_digest
-from myosweep.training import TrainingCase, train
+from myosweep.training.cases import TrainingCase
+from myosweep.training.loop import train
 
 inputs = snakemake.input
 confidences = inputs.confidences or [None] * len(inputs.images)

@@ -13,10 +13,14 @@ from typing import Any
 def _hash(names_and_files: Iterable[tuple[str, Path]]) -> str:
     digest = hashlib.sha256()
     for name, path in names_and_files:
-        digest.update(f"{name}\0".encode())
-        with open(path, "rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(f"{name}\0{file_digest(path)}\0".encode())
     return digest.hexdigest()
+
+
+def file_digest(path: str | Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def files_digest(paths: Iterable[Path], root: Path) -> str:
