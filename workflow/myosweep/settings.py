@@ -60,16 +60,18 @@ def read_settings(config: Mapping[str, Any], schema_path: str | Path = SCHEMA) -
     schema = read_schema(schema_path)
     problems: list[InputError] = []
     given = _plain(config, (), problems)
-    seen: set[tuple[str | int, ...]] = set()
+    explained = {problem.where for problem in problems}
     for error in sorted(Draft202012Validator(schema).iter_errors(given), key=_order):
         if error.validator == "additionalProperties":
             problems.extend(_unknown_keys(error, schema))
         elif error.validator == "required":
             problems.extend(_missing_keys(error))
-        elif tuple(error.absolute_path) not in seen or "propertyNames" in error.absolute_schema_path:
+        else:
+            problem = _wrong_value(error, schema)
             # One problem per key: a text where a number belongs needs no second message about its range.
-            seen.add(tuple(error.absolute_path))
-            problems.append(_wrong_value(error, schema))
+            if problem.where not in explained:
+                problems.append(problem)
+                explained.add(problem.where)
     if not problems:
         settings: Json = _filled(given, schema)
         problems = [*_cross_problems(settings, schema)]
@@ -88,7 +90,7 @@ def _order(error: ValidationError) -> list[str]:
     return [str(part) for part in error.absolute_path]
 
 
-def _plain(value: Any, path: tuple[str, ...], problems: list[InputError]) -> Any:
+def _plain(value: Any, path: tuple[str | int, ...], problems: list[InputError]) -> Any:
     """Copy mappings to dicts without empty values; YAML's keys that are no text become a problem."""
     if isinstance(value, Mapping):
         result = {}
@@ -107,10 +109,9 @@ def _plain(value: Any, path: tuple[str, ...], problems: list[InputError]) -> Any
                 result[key] = _plain(item, (*path, key), problems)
         return result
     if isinstance(value, list | tuple):
-        return [_plain(item, path, problems) for item in value]
+        return [_plain(item, (*path, index), problems) for index, item in enumerate(value)]
     if isinstance(value, float) and not math.isfinite(value):
         problems.append(InputError(_where(path), f"{value}", "a finite number", "correct the value"))
-        return None
     return value
 
 
