@@ -380,6 +380,7 @@ def _read_sweeps(
     suggest = _case_suggester(cases or {})
     by_path: dict[str, Row] = {}
     by_name: dict[tuple[str, str, str], Row] = {}
+    recordings: dict[tuple[str, str], list[SweepRow]] = {}
     for row in table.rows:
         name, acquisition = row["case"], row["acquisition"]
         usable = _check_id(table, row, "acquisition", problems)
@@ -399,7 +400,9 @@ def _read_sweeps(
         excluded = cases is not None and name in cases and bool(cases[name].exclude)
         _check_recording(table, row, by_path, excluded, paths, problems)
         annotated = _check_annotations(table, row, structures, excluded, paths, problems)
-        rows = sweeps.get(name, {}).setdefault(acquisition, []) if usable else []
+        rows = recordings.setdefault((name, acquisition), [])
+        if usable and name in sweeps:
+            sweeps[name][acquisition] = rows
         sweep = row["sweep"] or str(len(rows) + 1)
         same = by_name.setdefault((name, acquisition, sweep), row)
         if same is not row:
@@ -530,6 +533,8 @@ def _check_sweeps_of_cases(
     several: list[str] = []
     for name in tables.included:
         acquisitions = list(tables.sweeps[name])
+        if not acquisitions and not _ID.fullmatch(name):
+            continue
         if not acquisitions:
             row = case_rows[name]
             problems.append(
