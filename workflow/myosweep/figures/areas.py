@@ -102,7 +102,7 @@ def draw_areas(scene: Scene, survey: Survey, path: Path) -> None:
             Line2D([], [], color=INK, lw=1.6, ls=line, label=source) for source, line in lines.items()
         ]
         if scene.reference is not None:
-            handles.append(Line2D([], [], color=INK, lw=1.2, ls=REFERENCE_LINE, label="reference (black)"))
+            handles.append(Line2D([], [], color=INK, lw=1.2, ls=REFERENCE_LINE, label="reference"))
         if hatched:
             handles.append(
                 Patch(
@@ -110,11 +110,15 @@ def draw_areas(scene: Scene, survey: Survey, path: Path) -> None:
                     edgecolor=QUIET,
                     hatch="////",
                     lw=0,
-                    label="outline open: borders on unknown",
+                    label="outline borders on unknown",
                 )
             )
         if open_end:
-            handles.append(Line2D([], [], ls="", marker="o", mfc="white", mec=INK, ms=5, label="cut off"))
+            handles.append(
+                Line2D(
+                    [], [], ls="", marker="o", mfc="white", mec=INK, ms=5, label="cut off: known slices end"
+                )
+            )
         figure.text(0.62 / WIDTH_INCH, 1 - 0.1 / height, scene.case, va="top", fontsize=12, weight="bold")
         if handles:
             figure.legend(
@@ -128,7 +132,7 @@ def draw_areas(scene: Scene, survey: Survey, path: Path) -> None:
 
 
 def open_ends(area: NDArray[np.float64], share: float = 0.1) -> list[int]:
-    """Slices where a structure stops because the known slices stop: it is still wider than `share` of its widest."""
+    """Known first and last slices in which a structure still has more than `share` of its largest area."""
     known = np.flatnonzero(np.isfinite(area))
     if len(known) == 0:
         return []

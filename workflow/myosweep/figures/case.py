@@ -25,6 +25,7 @@ def draw_case(
     structures: dict[str, int],
     output_dir: str | Path,
     *,
+    main: str | None = None,
     axes: Literal["probe", "world"] = "probe",
     renderer: Literal["auto", "simple"] = "auto",
 ) -> None:
@@ -39,14 +40,16 @@ def draw_case(
     coverage
         float32 (z, y, x): pixels per voxel; minus the distance in mm where filled; 0 where unknown.
     labels
-        uint8 label volume (255 unknown) for each source; the first is the one that is drawn in space and
-        whose structures the shares of filled voxels refer to. May be empty.
+        uint8 label volume (255 unknown) for each source. May be empty.
     reference
         A trusted label volume, or None. It, labels and coverage are resampled where they lie on another grid.
     structures
         Label value of each structure, in the order of legends.
     output_dir
         Made if it is not there.
+    main
+        The source that is drawn in space and whose structures the shares of filled voxels refer to; the first
+        one where it is not given or not there.
     axes
         The setting `compounding.axes`: names the z axis.
     renderer
@@ -54,6 +57,8 @@ def draw_case(
     """
     folder = Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
+    if main in labels:
+        labels = {main: labels[main], **labels}
     scene = make_scene(case, image, coverage, labels, reference, structures, axes)
     counted = survey(scene)
     draw_montage(scene, counted, folder / "montage.png")

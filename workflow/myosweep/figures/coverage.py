@@ -20,6 +20,7 @@ from myosweep.figures.style import (
     coverage_colours,
     house_style,
     new_figure,
+    positions,
     save,
     scale_bar,
     structure_colours,
@@ -102,7 +103,8 @@ def shares_in_words(scene: Scene, survey: Survey) -> str:
     known = covered + filled
     if known == 0:
         return "No voxel holds data."
-    text = f"{known * ml:.0f} ml known: {100 * covered / known:.1f} % covered, {100 * filled / known:.1f} % filled"
+    text = f"{known * ml:.0f} ml known: {100 * covered / known:.1f} % covered, "
+    text += f"{100 * filled / known:.1f} % filled"
     if survey.fill_distance_mm is not None:
         median, farthest = survey.fill_distance_mm
         text += f" ({median:.1f} mm from data in the median, {farthest:.1f} mm at most)"
@@ -156,8 +158,8 @@ def _panel(
     if scene.main is not None:
         mask = scene.labels[scene.main][where]
         mask = mask.T if turn else mask
-        x = corner[0] + np.arange(columns) * right
-        y = corner[1] + np.arange(rows) * down
+        x = positions(columns, corner[0], right)
+        y = positions(rows, corner[1], down)
         for name in structure_colours(scene.structures):
             outline(axes, x, y, mask == scene.structures[name], "#222222", "-", 0.9)
     axes.set_xlim(extent[0], extent[1])

@@ -20,6 +20,7 @@ from myosweep.figures.style import (
     Dashes,
     house_style,
     new_figure,
+    positions,
     save,
     scale_bar,
     source_lines,
@@ -33,7 +34,7 @@ HATCH = "#B0B0B0"
 
 
 def cross_section_slices(span: tuple[int, int], count: int = CROSS_SECTIONS) -> list[int]:
-    """Indices of slices, evenly spaced within the first and last one of `span`, each in the middle of its share."""
+    """Indices of `count` slices, each in the middle of its equal share of `span` (first and last slice)."""
     first, last = span
     edges = first + (np.arange(count) + 0.5) / count * (last - first + 1)
     return sorted({int(edge) for edge in edges})
@@ -179,8 +180,8 @@ def _panel(
     axes.imshow(
         image, cmap="gray", vmin=0, vmax=255, extent=extent, interpolation="antialiased", aspect="auto"
     )
-    x = corner[0] + np.arange(columns) * right
-    y = corner[1] + np.arange(rows) * down
+    x = positions(columns, corner[0], right)
+    y = positions(rows, corner[1], down)
     colours = structure_colours(scene.structures)
     main = None if scene.main is None else cut(scene.labels[scene.main])
     hatched = False

@@ -97,8 +97,8 @@ class Areas:
     area_cm2
         (structures, z); nan where the whole slice is unknown.
     open_share
-        (structures, z): the share of a structure's outline, in the slice, that borders on unknown voxels or on
-        the edge of the volume.
+        (structures, z): the share of a structure's outline, in the slice, that borders on unknown voxels or
+        on the edge of the volume.
     volume_ml
         For each structure.
     """
@@ -123,7 +123,7 @@ class Survey:
     box
         First and last voxel with data along z, y, x.
     muscle_box
-        The same for all structures of all sources and the reference; the box of the data where there are none.
+        The same for all structures of all sources and the reference; without any, the box of the data.
     centre
         Voxel (z, y, x) through which the cuts go.
     areas
@@ -227,7 +227,8 @@ class _AreaCounter:
         self.open[:, z] = np.bincount(mask[opened], minlength=256)[self.values]
 
     def areas(self, grid: Grid) -> Areas:
-        area = self.size * (grid.spacing[0] * grid.spacing[1] / 100.0)
+        pixel_cm2 = grid.spacing[0] * grid.spacing[1] / 100.0
+        area = np.asarray(self.size * pixel_cm2, dtype=np.float64)
         area[:, ~self.known] = np.nan
         return Areas(
             area_cm2=area,

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from myosweep.errors import InputError
 from myosweep.io.files import read_json, whole_file
@@ -70,7 +72,8 @@ def house_style() -> Iterator[None]:
     """Matplotlib's defaults, then ours; whatever the user's matplotlibrc says."""
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(_SETTINGS)
+        for key, value in _SETTINGS.items():
+            mpl.rcParams[key] = value  # type: ignore[index,literal-required]
         yield
 
 
@@ -125,6 +128,11 @@ def coverage_colours() -> dict[str, str]:
 def source_lines(sources: Sequence[str]) -> dict[str, Dashes]:
     """A line style for each source, in order."""
     return {name: LINES[index % len(LINES)] for index, name in enumerate(sources)}
+
+
+def positions(count: int, start: float, step: float) -> NDArray[np.float64]:
+    """Centres in mm of `count` voxels."""
+    return np.asarray(start + step * np.arange(count), dtype=np.float64)
 
 
 def scale_bar(axes: Axes, colour: str = "white") -> None:

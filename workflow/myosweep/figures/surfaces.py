@@ -179,7 +179,7 @@ def structure_fractions(
     margin = 2
     fractions = np.pad(fractions, ((0, 0), *[(margin, margin)] * 3))
     spacing = mm * steps
-    # Staircases of voxels are not anatomy; 1.2 mm of smoothing is less than the thickness of an ultrasound slice.
+    # Staircases of voxels are not anatomy; 1.2 mm is less than the thickness of an ultrasound slice.
     sigma = np.maximum(1.2, 1.2 / spacing[::-1])
     for fraction in fractions:
         fraction[...] = ndimage.gaussian_filter(fraction, np.minimum(sigma, 3.0))

@@ -1,0 +1,161 @@
+"""The methods of a run in words, built from its settings: text that can go into a paper."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+INTERPOLATION = {
+    "zoi": "each annotated frame labelled the part of the sweep nearer to it than to any other (zone of influence)",
+    "shape": "signed distances to the drawn outlines were interpolated linearly between annotated frames "
+    "(shape-based interpolation)",
+}
+
+
+def methods_text(settings: Mapping[str, Any]) -> list[str]:
+    """Paragraphs that say what was done.
+
+    Parameters
+    ----------
+    settings
+        As in the configuration; of a part that is not given nothing is said.
+    """
+    parts = (_data, _compounding, _registration, _labels, _confidence, _segmentation, _measures)
+    return [text for text in (part(settings) for part in parts) if text]
+
+
+def _data(settings: Mapping[str, Any]) -> str:
+    structures = list(settings.get("structures") or {})
+    text = f"The volumes of {_list(structures)} were measured. " if structures else ""
+    if "simulate" in settings:
+        text += "The recordings are simulated: a phantom with known volumes, not people. "
+    world = settings.get("world")
+    if world == "auto":
+        text += (
+            "Positions are relative to the reference tool where a recording has one, else to the tracker. "
+        )
+    elif world:
+        text += f"Positions are relative to {world}. "
+    return text + ("Frames whose pose was invalid were left out." if text else "")
+
+
+def _compounding(settings: Mapping[str, Any]) -> str:
+    part = settings.get("compounding")
+    if not part:
+        return ""
+    axes = {
+        "probe": "a grid turned with the probe (x lateral, y along the beam, z along the sweep)",
+        "world": "a grid with the axes of the world",
+    }.get(str(part.get("axes")), "a regular grid")
+    spacing = part.get("spacing_mm")
+    voxel = "voxels as wide as a pixel" if spacing in (None, "auto") else f"voxels of {spacing} mm"
+    how = {
+        "trilinear": "by trilinear distribution of every pixel to the eight voxels around it",
+        "nearest": "by giving every pixel to the nearest voxel",
+    }.get(str(part.get("method")), f"by the method {part.get('method')}")
+    text = f"The frames of each acquisition were compounded on {axes} with {voxel}, {how}; "
+    combine = {"mean": "several pixels in one voxel were averaged with their weights"}
+    text += combine.get(
+        str(part.get("combine")), f"several pixels in one voxel were combined by {part.get('combine')}"
+    )
+    if part.get("fill"):
+        text += (
+            ". Voxels between neighbouring frames of a sweep were filled and are marked as filled, with their distance "
+            "from data"
+        )
+    elif part.get("fill") is False:
+        text += ". Voxels that no pixel reached were left unknown"
+    area = part.get("image_area")
+    if area == "auto":
+        text += ". The image area within the frame was found from the pixels"
+    elif area == "calibration":
+        text += ". The image area within the frame is the calibration's clip rectangle"
+    elif isinstance(area, list | tuple):
+        text += f". The image area within the frame is columns x rows {area[2]} x {area[3]} from ({area[0]}, {area[1]})"
+    return text + "."
+
+
+def _registration(settings: Mapping[str, Any]) -> str:
+    part = settings.get("registration")
+    if not part or not part.get("base_acquisition"):
+        return ""
+    what = {"mutual_information": "mutual information", "correlation": "normalised correlation"}
+    method = what.get(str(part.get("method")), str(part.get("method")))
+    text = (
+        f"Acquisitions other than {part['base_acquisition']} were registered to it rigidly by {method} "
+        "(elastix, Klein et al. 2010)"
+    )
+    if part.get("spacing_mm"):
+        text += f" at {part['spacing_mm']} mm"
+    return text + ". Structures of an acquisition whose registration was refused stay unknown."
+
+
+def _labels(settings: Mapping[str, Any]) -> str:
+    part = settings.get("labels")
+    if not part:
+        return ""
+    methods = part.get("interpolation") or []
+    ways = [f"labels_{name}: {INTERPOLATION.get(name, 'see the documentation')}" for name in methods]
+    text = "Dense labels were made from the annotated frames"
+    text += f" in {_count(len(ways))} ({'; '.join(ways)}). " if ways else ". "
+    width = part.get("smoothing_voxels")
+    if width and width > 1:
+        where = "in three dimensions" if part.get("smooth_3d") else "within slices"
+        text += f"They were smoothed {where} over {width} voxels. "
+    if part.get("use"):
+        text += f"Training and tables of one source take labels_{part['use']}. "
+    return text.strip()
+
+
+def _confidence(settings: Mapping[str, Any]) -> str:
+    part = settings.get("confidence")
+    if not part:
+        return ""
+    where = {
+        "slices": "of each z slice of the volumes",
+        "frames": "of each recorded frame before compounding",
+    }
+    return (
+        f"Confidence maps (random walks, Karamalis et al. 2012) were computed {where.get(str(part.get('where')), '')}"
+        f" with alpha {part.get('alpha')}, beta {part.get('beta')}, gamma {part.get('gamma')}."
+    ).replace("  ", " ")
+
+
+def _segmentation(settings: Mapping[str, Any]) -> str:
+    part = settings.get("segmentation")
+    if not part or not part.get("models"):
+        return "No network was trained or applied." if part is not None else ""
+    pretrained = part.get("pretrained") or {}
+    trained = [name for name in part["models"] if name not in pretrained]
+    taken = [name for name in part["models"] if name in pretrained]
+    text = ""
+    if trained:
+        text += (
+            f"{_list(trained)} {'was' if len(trained) == 1 else 'were'} trained on the cases of the training split; "
+            "the validation split chose the weights; accuracy is stated for test cases only. "
+        )
+    if taken:
+        text += f"{_list(taken)} {'was' if len(taken) == 1 else 'were'} taken as given, without training. "
+    if part.get("channels"):
+        text += f"Networks saw {_list(list(part['channels']))}. "
+    return text.strip()
+
+
+def _measures(settings: Mapping[str, Any]) -> str:
+    if not settings:
+        return ""
+    return (
+        "A volume is the number of a structure's voxels times a voxel's volume. Measured and reference volumes are "
+        "compared by bias and limits of agreement (Bland and Altman 1986), masks by overlap and surface distances as "
+        "defined below. Unknown voxels are left out. References were never trained on."
+    )
+
+
+def _list(names: list[str]) -> str:
+    if len(names) < 2:
+        return "".join(names)
+    return ", ".join(names[:-1]) + " and " + names[-1]
+
+
+def _count(number: int) -> str:
+    return "one way" if number == 1 else f"{ {2: 'two', 3: 'three', 4: 'four'}.get(number, number) } ways"
