@@ -4,7 +4,7 @@ Between two neighbouring frames every pixel moves on a straight line and changes
 level to the other's: interpolation along the probe's way (Coupe, Hellier, Azzabou and Barillot 2005, "3D
 freehand ultrasound reconstruction based on probe trajectory"), here done by distributing frames in between.
 So nothing is filled outside of what was swept, however sparse, tilted or turned the frames are. What is left
-open inside, where voxels are finer than pixels, is closed by normalised convolution (Knutsson and Westin 1993)
+open inside, where voxels are finer than pixels, is closed by normalised convolution (Knutsson, Westin 1993)
 over 5 voxels.
 """
 
@@ -44,6 +44,9 @@ def add_between(
     """
     nz, ny, nx = sums.shape[0], sums.shape[1], sums.shape[2]
     channels = before.shape[2]
+    flat = sums.reshape(-1)
+    pair = 2 * channels
+    sx, sy, sz = np.uint64(pair), np.uint64(pair * nx), np.uint64(pair * nx * ny)
     for step in range(1, steps):
         # Written so that the same frames backwards give the same bytes.
         m = ((steps - step) * m_before + step * m_after) / steps
@@ -58,6 +61,24 @@ def add_between(
                 y = y0 + m[1, 0] * column
                 z = z0 + m[2, 0] * column
                 ix, iy, iz = math.floor(x), math.floor(y), math.floor(z)
+                if 0 <= ix < nx - 1 and 0 <= iy < ny - 1 and 0 <= iz < nz - 1:
+                    # Most voxels of a dense sweep have data, and need nothing from here.
+                    at = np.uint64(((iz * ny + iy) * nx + ix) * pair)
+                    full = True
+                    for channel in range(0, pair, 2):
+                        here = at + np.uint64(channel)
+                        full = full and (
+                            flat[here] != 0
+                            and flat[here + sx] != 0
+                            and flat[here + sy] != 0
+                            and flat[here + sy + sx] != 0
+                            and flat[here + sz] != 0
+                            and flat[here + sz + sx] != 0
+                            and flat[here + sz + sy] != 0
+                            and flat[here + sz + sy + sx] != 0
+                        )
+                    if full:
+                        continue
                 for dz in range(max(0, -iz), min(2, nz - iz)):
                     wz = (z - iz if dz else 1.0 - (z - iz)) * ONE
                     for dy in range(max(0, -iy), min(2, ny - iy)):
