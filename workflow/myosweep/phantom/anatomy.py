@@ -6,11 +6,12 @@ where GM lies, at positive x) and mirrored for the left one.
 
 Seen along z, a muscle lies between two surfaces that differ by its thickness
 
-    t(s, z) = T(z) (1 - s^2)^p (1 + k(z) s),    s = (x - c(z)) / (w(z) / 2) in [-1, 1],
+    t(s, z) = T(z) (1 + s)^p (1 - s)^r (1 + k(z) (s - m)),    s = (x - c(z)) / (w(z) / 2) in [-1, 1],
 
-so its cross-section area is T w / 2 B(1/2, p + 1) whatever the skew k and however the surfaces are bent. Width
-and thickness run along the leg as powers a and b of f(u) = u^alpha (1 - u)^beta / max, u in [0, 1], which makes
-the volume a product of two complete beta functions.
+with m = (p - r) / (p + r + 2), the mean of s under the first three factors, so its cross-section area is
+T w / 2 * 2^(p + r + 1) B(p + 1, r + 1) whatever the skew k and however the surfaces are bent. Width and thickness
+run along the leg as powers a and b of f(u) = u^alpha (1 - u)^beta / max, u in [0, 1], which makes the volume a
+product of two complete beta functions.
 """
 
 from __future__ import annotations
@@ -40,13 +41,15 @@ class Muscle:
     start_mm, length_mm
         Its upper end and its length along z.
     width_mm, thickness_mm
-        Width and thickness T where they are largest.
+        Width w and thickness T where they are largest.
     rise, fall
         alpha and beta of f(u).
-    width_power, thickness_power, edge_power
-        a, b and p.
+    width_power, thickness_power
+        a and b.
+    lateral_power, medial_power
+        p and r: how sharp the edges at s = -1 and s = 1 are (0: cut off, 1: a wedge).
     skew, skew_slope
-        k(z) = skew + skew_slope (u - 1/2); positive: thicker on its medial side.
+        k(z) = skew + skew_slope (u - 1/2); positive: thicker towards the medial side.
     inner_mm
         x of the edge that the width is measured from, where the muscle is widest.
     side
@@ -64,7 +67,8 @@ class Muscle:
     fall: float
     width_power: float
     thickness_power: float
-    edge_power: float
+    lateral_power: float
+    medial_power: float
     skew: float
     skew_slope: float
     inner_mm: float
@@ -108,8 +112,19 @@ class Muscle:
     def area(self, z: ArrayLike) -> Floats:
         """Cross-section area at z in mm2."""
         profile = self.profile(z)
-        values: Floats = profile[..., 1] * profile[..., 2] * beta_function(0.5, self.edge_power + 1)
+        values: Floats = profile[..., 1] * profile[..., 2] * self._area_factor
         return values
+
+    @property
+    def _area_factor(self) -> float:
+        powers = self.lateral_power, self.medial_power
+        return float(2 ** (sum(powers) + 1) * beta_function(powers[0] + 1, powers[1] + 1))
+
+    @property
+    def middle(self) -> float:
+        """m, the mean of s over the cross-section."""
+        p, r = self.lateral_power, self.medial_power
+        return (p - r) / (p + r + 2)
 
     @property
     def volume_ml(self) -> float:
@@ -123,7 +138,7 @@ class Muscle:
         rise, fall = muscle.rise * power, muscle.fall * power
         peak = muscle.rise / (muscle.rise + muscle.fall)
         along = beta_function(rise + 1, fall + 1) / (peak**rise * (1 - peak) ** fall)
-        across = muscle.width_mm / 2 * beta_function(0.5, muscle.edge_power + 1)
+        across = muscle.width_mm / 2 * muscle._area_factor
         return float(across * along * muscle.length_mm / 1000)
 
 
@@ -179,9 +194,9 @@ class Leg:
         return np.concatenate(parts, axis=-1)
 
     @property
-    def edge_powers(self) -> Floats:
-        """The muscles' p."""
-        return np.array([muscle.edge_power for muscle in self.muscles])
+    def edges(self) -> Floats:
+        """Each muscle's p, r and m, shape (3, 3)."""
+        return np.array([(m.lateral_power, m.medial_power, m.middle) for m in self.muscles])
 
     def label(self, points: ArrayLike) -> NDArray[np.uint8]:
         """The label at each point of shape (..., 3), leg coordinates in mm; 0 outside the muscles."""
@@ -194,7 +209,7 @@ class Leg:
             np.ascontiguousarray(flat[:, 1]),
             places.ravel(),
             self.profile(z),
-            self.edge_powers,
+            self.edges,
             self.gap_mm * self.scale / 2,
         ).reshape(shape)
 
@@ -211,8 +226,9 @@ class Leg:
             )
             s = (x - centre) / np.maximum(half, 1e-9)
             inside = (np.abs(s) < 1) & (half > 0)
-            q = np.where(inside, 1 - s * s, 0)
-            t = thickness * q**muscle.edge_power * (1 + skew * s)
+            s = np.where(inside, s, 0)
+            t = thickness * (1 + s) ** muscle.lateral_power * (1 - s) ** muscle.medial_power
+            t = t * (1 + skew * (s - muscle.middle))
             deep = muscle.name == "SOL"
             near = sheet + (half_gap if deep else -half_gap)
             far = near + (t if deep else -t)
@@ -242,7 +258,7 @@ class Leg:
 
 @numba.njit(cache=True)
 def label_points(
-    x: Floats, y: Floats, places: NDArray[np.intp], profile: Floats, powers: Floats, half_gap: float
+    x: Floats, y: Floats, places: NDArray[np.intp], profile: Floats, edges: Floats, half_gap: float
 ) -> NDArray[np.uint8]:
     """Labels of points of a right leg; `places` says which row of `profile` holds each point's z."""
     labels = np.zeros(len(x), np.uint8)
@@ -262,7 +278,8 @@ def label_points(
             s = (x[i] - row[first]) / half
             if s <= -1 or s >= 1:
                 continue
-            thickness = row[first + 2] * (1 - s * s) ** powers[number] * (1 + row[first + 3] * s)
+            thickness = row[first + 2] * (1 + s) ** edges[number, 0] * (1 - s) ** edges[number, 1]
+            thickness *= 1 + row[first + 3] * (s - edges[number, 2])
             if depth < thickness:
                 labels[i] = number + 1
                 break

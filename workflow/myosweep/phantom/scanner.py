@@ -136,7 +136,7 @@ def scan(
             spacing_mm,
             body.leg.mirror,
             body.leg.gap_mm * scale / 2,
-            body.leg.edge_powers,
+            body.leg.edges,
             body.profile,
             body.first_z,
             PROFILE_STEP_MM,
@@ -206,7 +206,7 @@ def _sound(
     spacing,
     mirror,
     half_gap,
-    powers,
+    edges,
     profile,
     profile_z,
     profile_step,
@@ -307,11 +307,11 @@ def _sound(
                                 nearest_gap = min(nearest_gap, (abs(s) - 1) * half)
                             if s <= -1 or s >= 1:
                                 continue
-                            q = 1 - s * s
-                            skew = 1 + values[7 + 4 * n] * s
-                            body = values[6 + 4 * n] * q ** powers[n]
-                            thick = body * skew
-                            change = body * (values[7 + 4 * n] - 2 * powers[n] * s * skew / q) / half
+                            k3, s3 = values[7 + 4 * n], s - edges[n, 2]
+                            body = values[6 + 4 * n] * (1 + s) ** edges[n, 0] * (1 - s) ** edges[n, 1]
+                            thick = body * (1 + k3 * s3)
+                            change = body * k3 + thick * (edges[n, 0] / (1 + s) - edges[n, 1] / (1 - s))
+                            change /= half
                             covered = max(covered, min(1.0, thick / 3.0))
                             if n == 2:
                                 depth = below - half_gap
@@ -351,7 +351,7 @@ def _sound(
                                 tissue = 7
                             elif below < half_gap:
                                 # Loose tissue between and beside the heads, fat further out.
-                                tissue = 6 if nearest_gap < 8 or below > -2.5 else 5
+                                tissue = 6 if nearest_gap < 1 + 6 * patch or below > -2.5 else 5
                             else:
                                 tissue = 7
                         for n in range(vessels.shape[0]):

@@ -11,7 +11,7 @@ TEXTURE_SIZE = 32
 GEL, GM, GL, SOL, SKIN, FAT, CONNECTIVE, OTHER_MUSCLE, TENDON, BLOOD = range(10)
 
 # Level of the scatterers in dB below full white, by tissue.
-LEVELS_DB = np.array([-95.0, -43.5, -41.5, -46.0, -22.0, -48.0, -33.0, -40.5, -28.0, -66.0])
+LEVELS_DB = np.array([-95.0, -43.5, -41.5, -46.0, -22.0, -48.0, -36.5, -42.0, -28.0, -66.0])
 # How far the grain moves that level, dB per unit of noise, and how far connective lines stand out, dB.
 CONTRAST_DB = np.array([0.0, 4.0, 4.5, 4.0, 1.5, 2.5, 3.0, 4.0, 4.0, 0.0])
 LINES_DB = np.array([0.0, 13.0, 12.0, 13.0, 0.0, 19.0, 5.0, 8.0, 4.0, 0.0])
