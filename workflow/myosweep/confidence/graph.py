@@ -119,6 +119,7 @@ def weigh_edges(
 @njit(cache=True)
 def _join(
     band: NDArray[np.float64],
+    width: int,
     right: NDArray[np.float64],
     roles: NDArray[np.uint8],
     a: int,
@@ -128,15 +129,15 @@ def _join(
     """Enter the edge between the pixels a < b into the lower band."""
     role_a, role_b = roles[a], roles[b]
     if role_a == FREE:
-        band[a, 0] += weight
+        band[a * width] += weight
         if role_b == SOURCE:
             right[a] += weight
     if role_b == FREE:
-        band[b, 0] += weight
+        band[b * width] += weight
         if role_a == SOURCE:
             right[b] += weight
         if role_a == FREE:
-            band[a, b - a] -= weight
+            band[a * width + b - a] -= weight
 
 
 @njit(cache=True)
@@ -152,20 +153,21 @@ def fill_band(
 ) -> None:
     """Fill the walk's system: the graph's Laplacian on the free pixels, the identity on the others.
 
-    Pixels are numbered along the rows. All arrays but `band` are flat; weights are 0 where there is no edge.
+    Pixels are numbered along the rows. All arrays are flat; weights are 0 where there is no edge; the band
+    has the layout of `solve_band`, with a width of cols + 2.
     """
-    n = roles.size
+    n, width = roles.size, cols + 2
     band[:] = 0.0
     right[:] = 0.0
     for a in range(n):
         if roles[a] != FREE:
-            band[a, 0] = 1.0
+            band[a * width] = 1.0
     for a in range(n):
         if edge_right[a] > 0.0:
-            _join(band, right, roles, a, a + 1, edge_right[a])
+            _join(band, width, right, roles, a, a + 1, edge_right[a])
         if edge_anti[a] > 0.0:
-            _join(band, right, roles, a, a + cols - 1, edge_anti[a])
+            _join(band, width, right, roles, a, a + cols - 1, edge_anti[a])
         if edge_down[a] > 0.0:
-            _join(band, right, roles, a, a + cols, edge_down[a])
+            _join(band, width, right, roles, a, a + cols, edge_down[a])
         if edge_diagonal[a] > 0.0:
-            _join(band, right, roles, a, a + cols + 1, edge_diagonal[a])
+            _join(band, width, right, roles, a, a + cols + 1, edge_diagonal[a])

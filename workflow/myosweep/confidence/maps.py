@@ -113,11 +113,11 @@ class Workspace:
     def __init__(self) -> None:
         self._flat = np.empty(0)
 
-    def band(self, n: int, width: int) -> NDArray[np.float64]:
-        """An array of shape (n, width) with whatever values."""
-        if self._flat.size < n * width:
-            self._flat = np.empty(n * width)
-        return self._flat[: n * width].reshape(n, width)
+    def take(self, size: int) -> NDArray[np.float64]:
+        """`size` numbers, whatever they are."""
+        if self._flat.size < size:
+            self._flat = np.empty(size)
+        return self._flat[:size]
 
 
 def _solve(
@@ -135,7 +135,7 @@ def _solve(
     if flip:
         edges, roles = edges.transposed(), np.ascontiguousarray(roles.T)
     cols = roles.shape[1]
-    band = workspace.band(roles.size, cols + 2)
+    band = workspace.take(roles.size * (cols + 2))
     solution = np.empty(roles.size)
     fill_band(
         band,
@@ -147,7 +147,7 @@ def _solve(
         edges.diagonal.ravel(),
         edges.anti.ravel(),
     )
-    solve_band(band, solution)
+    solve_band(band, cols + 2, solution)
     result = np.clip(solution.reshape(roles.shape), 0.0, 1.0)
     result[roles == SOURCE] = 1.0
     result[roles == OUTSIDE] = 0.0
