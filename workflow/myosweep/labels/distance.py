@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
+
+Line = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""The way from a frame's pixels to another frame: (2, 3), (column, row, 1) to column and row there; and (3,),
+(column, row, 1) to the way in mm, positive where the other frame comes first."""
+
+# A further annotation nearer than this part of the gap would magnify the hand's tremor.
+SHORTEST_OUTER_GAP = 0.5
 
 
 def signed_distance(mask: NDArray[np.bool_], spacing: tuple[float, float]) -> NDArray[np.float32]:
@@ -39,40 +47,50 @@ def signed_distance(mask: NDArray[np.bool_], spacing: tuple[float, float]) -> ND
 
 
 def blend(
-    before: NDArray[np.float32],
-    after: NDArray[np.float32],
-    to_before: NDArray[np.float64],
-    to_after: NDArray[np.float64],
-    from_before: NDArray[np.float64],
-    from_after: NDArray[np.float64],
+    ends: Sequence[NDArray[np.float32]],
+    lines: Sequence[Line],
+    outer: Sequence[NDArray[np.float32]],
+    outer_lines: Sequence[Line],
     edge_mm: float,
 ) -> NDArray[np.float32]:
-    """Membership from the signed distances of two frames, weighted by nearness.
+    """Membership of a frame's pixels from the signed distances of frames around it.
 
     Parameters
     ----------
-    before, after
-        Signed distances in mm, (row, column); NaN is unknown.
-    to_before, to_after
-        (2, 3): (column, row, 1) of the frame to column and row of the other frames; outside them their edge
-        counts.
-    from_before, from_after
-        (3,): (column, row, 1) to the distances from the other frames, mm.
+    ends
+        Signed distances in mm of the frames before and after, (row, column); NaN is unknown.
+    lines
+        The ways to them.
+    outer, outer_lines
+        The same for up to two frames further out, on either side.
     edge_mm
         Width over which the membership falls from 1 to 0.
 
     Returns
     -------
-    float32 (row, column), 0 to 1; NaN where either frame is unknown.
+    float32 (row, column), 0 to 1; NaN where either neighbour is unknown.
     """
-    values = np.empty(before.shape, dtype=np.float32)
-    _blend(before, after, to_before, to_after, from_before, from_after, edge_mm, values)
+    values = np.empty(ends[0].shape, dtype=np.float32)
+    every = [*lines, *outer_lines]
+    # A bend moves the outline by less than half of what the distances differ by.
+    differences = [float(np.nanmax(np.abs(image - ends[0]))) for image in (ends[1], *outer)]
+    _blend(
+        np.stack([*ends, *outer]),
+        np.stack([line[0] for line in every]),
+        np.stack([line[1] for line in every]),
+        edge_mm,
+        edge_mm + max(differences) / 2 if outer else 0.0,
+        values,
+    )
     return values
 
 
 @numba.njit(cache=True, nogil=True)
-def _sample(image: NDArray[np.float32], column: float, row: float) -> float:
+def _look(image: NDArray[np.float32], to_image: NDArray[np.float64], x: float, y: float) -> float:
+    """The image's value, linear between pixels, where (x, y) maps to; beyond its border the border's."""
     rows, columns = image.shape
+    column = to_image[0, 0] * x + to_image[0, 1] * y + to_image[0, 2]
+    row = to_image[1, 0] * x + to_image[1, 1] * y + to_image[1, 2]
     column = min(max(column, 0.0), columns - 1.0)
     row = min(max(row, 0.0), rows - 1.0)
     left = min(int(column), max(columns - 2, 0))
@@ -89,32 +107,46 @@ def _sample(image: NDArray[np.float32], column: float, row: float) -> float:
 
 @numba.njit(cache=True, nogil=True)
 def _blend(
-    before: NDArray[np.float32],
-    after: NDArray[np.float32],
-    to_before: NDArray[np.float64],
-    to_after: NDArray[np.float64],
-    from_before: NDArray[np.float64],
-    from_after: NDArray[np.float64],
+    images: NDArray[np.float32],
+    maps: NDArray[np.float64],
+    ways: NDArray[np.float64],
     edge: float,
+    reach: float,
     values: NDArray[np.float32],
 ) -> None:
     rows, columns = values.shape
+    count = len(images)
     for row in range(rows):
         for column in range(columns):
-            first = max(from_before[0] * column + from_before[1] * row + from_before[2], 0.0)
-            second = max(from_after[0] * column + from_after[1] * row + from_after[2], 0.0)
-            weight = first / (first + second) if first + second > 0 else 0.5
-            here = _sample(
-                before,
-                to_before[0, 0] * column + to_before[0, 1] * row + to_before[0, 2],
-                to_before[1, 0] * column + to_before[1, 1] * row + to_before[1, 2],
-            )
-            there = _sample(
-                after,
-                to_after[0, 0] * column + to_after[0, 1] * row + to_after[0, 2],
-                to_after[1, 0] * column + to_after[1, 1] * row + to_after[1, 2],
-            )
+            first = max(ways[0, 0] * column + ways[0, 1] * row + ways[0, 2], 0.0)
+            second = max(-(ways[1, 0] * column + ways[1, 1] * row + ways[1, 2]), 0.0)
+            whole = first + second
+            weight = first / whole if whole > 0 else 0.5
+            here = _look(images[0], maps[0], column, row)
+            there = _look(images[1], maps[1], column, row)
             distance = here + weight * (there - here)
+            bend_before = bend_after = 0.0
+            sides = 0
+            for other in range(2, count):
+                if whole <= 0 or abs(distance) > reach:
+                    break
+                way = ways[other, 0] * column + ways[other, 1] * row + ways[other, 2]
+                # Where the other frame lies, as 0 is the frame before and 1 the one after.
+                at = (first - way) / whole
+                if -SHORTEST_OUTER_GAP < at < 1 + SHORTEST_OUTER_GAP:
+                    continue
+                value = _look(images[other], maps[other], column, row)
+                bend = (value - here - at * (there - here)) / (at * (at - 1))
+                if math.isnan(bend):
+                    continue
+                sides += 1
+                if at < 0:
+                    bend_before = bend
+                else:
+                    bend_after = bend
+                if sides == 1:
+                    bend_before = bend_after = bend
+            distance += weight * (weight - 1) * ((1 - weight) * bend_before + weight * bend_after)
             # Comparisons with NaN are false, so an unknown distance stays unknown.
             value = 0.5 + distance / edge
             if value > 1:

@@ -11,13 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myosweep.geometry import Matrix
-from myosweep.labels.distance import blend, signed_distance
-
-UNKNOWN = 255
+from myosweep.labels.distance import Line, blend, signed_distance
+from myosweep.labels.fractions import UNKNOWN
 
 # Frames closer than this, or moved almost within their own plane, do not say which way the sweep went.
 _SHORTEST_STEP_MM = 0.05
 _SMALLEST_SINE = 0.2
+
+# An empty mask's depth below the outline, as a part of its neighbour's inner depth: the structure ends at
+# 1 / (1 + TAPER), 59 %, of the gap. Of 0.5, 0.7, 1 and 1.5 it errs least over blunt (ellipsoid) and sharp
+# ends (cone, parabolic spindle): annotated every 20 mm, solids of 220 mm change by -0.13 to 0.11 % of their
+# volume.
+TAPER = 0.7
 
 
 class Interpolation(ABC):
@@ -92,9 +97,11 @@ class ShapeBased(Interpolation):
 
     A pixel looks along the line between the centres of the two annotated frames, finds the signed distance
     to the outline (mm) where that line meets either frame, and weights both by its distance to them. So a
-    probe that tilts, wobbles or changes its speed between two annotations does not bend the muscle. Where
-    the line lies almost within the frames, pixels are compared with the pixels of the same index, weighted
-    by frame number.
+    probe that tilts, wobbles or changes its speed between two annotations does not bend the muscle. The
+    annotated frames beyond these two, where the line meets them too, bend the straight course into a cubic
+    one (the mean of two parabolas, weighted by nearness: Catmull and Rom 1974, for any spacing); a straight
+    course alone loses the bulge of a muscle. Where the line lies almost within the frames, pixels are
+    compared with the pixels of the same index, weighted by frame number.
 
     Next to a mask without the structure, the empty mask counts as a signed distance of minus the largest
     inner distance of its neighbour: the structure tapers and ends half way. The membership falls from 1 to
@@ -109,7 +116,7 @@ class ShapeBased(Interpolation):
         value: int,
     ) -> None:
         super().__init__(masks, image_to_world, valid, value)
-        self._distance = lru_cache(maxsize=2)(self._compute_distance)
+        self._distance = lru_cache(maxsize=4)(self._compute_distance)
 
     def _compute_distance(self, index: int) -> NDArray[np.float32]:
         mask = self._masks[index]
@@ -120,18 +127,36 @@ class ShapeBased(Interpolation):
     def _between(self, before: int, after: int, index: int) -> NDArray[np.float32]:
         if self._pixels[before] == 0 and self._pixels[after] == 0:
             return self._own(before) + self._own(after)
-        ends = [self._distance(end) for end in (before, after)]
-        for here, there in ((0, 1), (1, 0)):
-            if self._pixels[(before, after)[here]] == 0:
-                ends[here] = np.where(np.isnan(ends[here]), np.nan, -np.nanmax(ends[there])).astype(
-                    np.float32
-                )
-        lines = _lines(self._poses[before], self._poses[after], self._poses[index], ends[0].shape)
-        if lines is None:
+        ends = [self._distance(before), self._distance(after)]
+        for here, there, number in ((0, 1, before), (1, 0, after)):
+            if self._pixels[number] == 0:
+                taper = -TAPER * np.nanmax(ends[there])
+                ends[here] = np.where(np.isnan(ends[here]), np.nan, taper).astype(np.float32)
+        edge = min(_spacing(self._poses[index]))
+        direction = _direction(self._poses[before], self._poses[after], ends[0].shape)
+        lines = [_line(self._poses[end], self._poses[index], direction) for end in (before, after)]
+        if lines[0] is None or lines[1] is None:
             weight = (index - before) / (after - before)
-            same = np.array([[1.0, 0, 0], [0, 1, 0]])
-            lines = (same, same, np.array([0, 0, weight]), np.array([0, 0, 1 - weight]))
-        return blend(ends[0], ends[1], *lines, min(_spacing(self._poses[index])))
+            same = [(np.array([[1.0, 0, 0], [0, 1, 0]]), np.array([0, 0, at])) for at in (weight, weight - 1)]
+            return blend(ends, same, [], [], edge)
+        outer = [self._outer(before, after, step, index, direction) for step in (-1, 1)]
+        found = [item for item in outer if item is not None]
+        return blend(
+            ends, [lines[0], lines[1]], [item[0] for item in found], [item[1] for item in found], edge
+        )
+
+    def _outer(
+        self, before: int, after: int, step: int, index: int, direction: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float32], Line] | None:
+        """The next annotation beyond two, where all three show the structure."""
+        position = self.annotated.index(before if step < 0 else after) + step
+        if not 0 <= position < len(self.annotated) or not (self._pixels[before] and self._pixels[after]):
+            return None
+        number = self.annotated[position]
+        line = _line(self._poses[number], self._poses[index], direction)
+        if not self._pixels[number] or line is None:
+            return None
+        return self._distance(number), line
 
 
 METHODS: dict[str, type[Interpolation]] = {"zoi": ZeroOrder, "shape": ShapeBased}
@@ -168,25 +193,31 @@ def _spacing(pose: Matrix) -> tuple[float, float]:
     return float(np.linalg.norm(pose[:3, 0])), float(np.linalg.norm(pose[:3, 1]))
 
 
-def _lines(
-    before: Matrix, after: Matrix, frame: Matrix, shape: tuple[int, ...]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None:
-    """Where lines along the sweep, through the pixels of a frame, meet the two annotated frames.
+def _cross(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Like numpy's, without its overhead for two short vectors."""
+    return np.array([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
 
-    Returns two (2, 3) maps of (column, row, 1) to column and row in the frames before and after, and two (3,)
-    maps to the distances in mm from them; None where the sweep does not leave the frames' planes.
-    """
+
+def _direction(before: Matrix, after: Matrix, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Unit vector from the centre of one frame to that of another; zeros where they hardly differ."""
     centre = np.array([(shape[1] - 1) / 2, (shape[0] - 1) / 2, 0, 1])
-    step = (after @ centre - before @ centre)[:3]
+    step: NDArray[np.float64] = (after @ centre - before @ centre)[:3]
     length = float(np.linalg.norm(step))
-    if length < _SHORTEST_STEP_MM:
+    return step / length if length >= _SHORTEST_STEP_MM else np.zeros(3)
+
+
+def _line(target: Matrix, frame: Matrix, direction: NDArray[np.float64]) -> Line | None:
+    """Where lines along `direction` through the pixels of a frame meet another frame.
+
+    None where the direction lies almost within the other frame.
+    """
+    across, down = target[:3, 0], target[:3, 1]
+    normal = _cross(across, down)
+    sine = float(normal @ direction)
+    if abs(sine) < _SMALLEST_SINE * float(np.linalg.norm(across) * np.linalg.norm(down)):
         return None
-    direction = step / length
-    maps = []
-    for end in (before, after):
-        axes = np.column_stack([end[:3, 0], end[:3, 1], direction])
-        if abs(np.linalg.det(axes)) < _SMALLEST_SINE * np.prod(np.linalg.norm(axes, axis=0)):
-            return None
-        offsets = np.column_stack([frame[:3, 0], frame[:3, 1], frame[:3, 3] - end[:3, 3]])
-        maps.append(np.linalg.solve(axes, offsets))
-    return maps[0][:2], maps[1][:2], maps[0][2], -maps[1][2]
+    offsets = np.column_stack([frame[:3, 0], frame[:3, 1], frame[:3, 3] - target[:3, 3]])
+    distance = normal @ offsets / sine
+    in_plane = offsets - np.outer(direction, distance)
+    to_target = np.stack([_cross(down, normal), _cross(normal, across)]) @ in_plane / (normal @ normal)
+    return to_target, distance
