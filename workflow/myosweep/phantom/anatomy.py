@@ -1,17 +1,17 @@
 """The anatomy of a lower leg in closed form.
 
-Leg coordinates, mm: x towards the patient's left, y from the back of the calf to its front (the depth that an
-ultrasound beam takes), z towards the foot. Inside, everything is described for the right leg (the medial side,
-where GM lies, at positive x) and mirrored for the left one.
+Leg coordinates, mm: x towards the patient's left, y from the back of the calf to its front (the depth that
+an ultrasound beam takes), z towards the foot. Inside, everything is described for the right leg (the medial
+side, where GM lies, at positive x) and mirrored for the left one.
 
 Seen along z, a muscle lies between two surfaces that differ by its thickness
 
     t(s, z) = T(z) (1 + s)^p (1 - s)^r (1 + k(z) (s - m)),    s = (x - c(z)) / (w(z) / 2) in [-1, 1],
 
 with m = (p - r) / (p + r + 2), the mean of s under the first three factors, so its cross-section area is
-T w / 2 * 2^(p + r + 1) B(p + 1, r + 1) whatever the skew k and however the surfaces are bent. Width and thickness
-run along the leg as powers a and b of f(u) = u^alpha (1 - u)^beta / max, u in [0, 1], which makes the volume a
-product of two complete beta functions.
+T w / 2 * 2^(p + r + 1) B(p + 1, r + 1) whatever the skew k and however the surfaces are bent. Width and
+thickness run along the leg as powers a and b of f(u) = u^alpha (1 - u)^beta / max, u in [0, 1], which makes
+the volume a product of two complete beta functions.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from scipy.special import beta as beta_function
 
 Floats = NDArray[np.float64]
 
+BONE_EXPONENT = 2.5
 LABELS = {"GM": 1, "GL": 2, "SOL": 3}
 
 # Columns of `Leg.profile`: the sheet between gastrocnemius and soleus as a cubic in x, then four per muscle.
@@ -144,7 +145,7 @@ class Muscle:
 
 @dataclass(frozen=True)
 class Bone:
-    """A shaft along z with a superelliptic cross-section (exponent 2.5); x and y of its centre and half axes."""
+    """A shaft along z with a superelliptic cross-section: its centre and half axes."""
 
     name: str
     x_mm: float
@@ -214,7 +215,7 @@ class Leg:
         ).reshape(shape)
 
     def surfaces(self, x: ArrayLike, z: ArrayLike) -> tuple[Floats, Floats]:
-        """Back (smaller y) and front surface of each muscle at (x, z) of a right leg; (3, ...), NaN beside it."""
+        """Back (smaller y) and front of each muscle at (x, z) of a right leg, (3, ...); NaN beside it."""
         x, z = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(z, np.float64))
         profile = self.profile(z)
         sheet = sum(profile[..., i] * x**i for i in range(4))

@@ -61,8 +61,8 @@ def simulate_case(
     ----------
     folder
         Gets {acquisition}/sweep_{k}.mha (k from 1), {acquisition}/sweep_{k}_masks/frame_NNNN.png,
-        calibration_{acquisition}.xml, truth.mha and truth.json, for the acquisitions `deep` (low frequency, SOL
-        annotated, the base) and `superficial` (high frequency, GM and GL annotated).
+        calibration_{acquisition}.xml, truth.mha and truth.json, for the acquisitions `deep` (low frequency,
+        SOL annotated, the base) and `superficial` (high frequency, GM and GL annotated).
     case
         Its name and `seed` determine the leg and everything random.
     side
@@ -114,7 +114,9 @@ def true_volume(leg: Leg, leg_to_world: Matrix, spacing_mm: float) -> Volume:
     """Labels, uint8, on a lattice along the leg's axes that holds all muscles."""
     low, high = leg.bounds
     low, high = low - 2 * spacing_mm, high + 2 * spacing_mm
-    axes = [low[i] + spacing_mm * np.arange(int(np.ceil((high[i] - low[i]) / spacing_mm)) + 1) for i in range(3)]
+    axes = [
+        low[i] + spacing_mm * np.arange(int(np.ceil((high[i] - low[i]) / spacing_mm)) + 1) for i in range(3)
+    ]
     array = np.empty((len(axes[2]), len(axes[1]), len(axes[0])), np.uint8)
     plane = np.stack(np.meshgrid(axes[1], axes[0], indexing="ij")[::-1], axis=-1)
     points = np.concatenate([plane, np.zeros((*plane.shape[:2], 1))], axis=-1)
@@ -145,11 +147,14 @@ def _draw_places(leg: Leg, settings: Settings, rng: np.random.Generator) -> tupl
     motion = small_motion(
         rng, settings.motion_mm * size, settings.motion_degrees * turn, apply_transform(leg_to_deep, middle)
     )
-    tracker = rigid_transform(Rotation.random(rng=rng).as_matrix(), rng.uniform(-300, 300, 3) + (0, 0, 1200))
+    tracker = rigid_transform(
+        Rotation.random(rng=rng).as_matrix(), rng.uniform((-300, -300, 900), (300, 300, 1500))
+    )
     places = {}
     for name in STRUCTURES:
         mount = rigid_transform(
-            Rotation.from_rotvec(rng.uniform(-0.5, 0.5, 3)).as_matrix(), rng.uniform((-20, -140, -20), (20, -90, 20))
+            Rotation.from_rotvec(rng.uniform(-0.5, 0.5, 3)).as_matrix(),
+            rng.uniform((-20, -140, -20), (20, -90, 20)),
         )
         image_to_probe = mount @ image_to_face(settings)
         face = apply_transform(mount, (0.0, settings.depth_mm / 2, 0.0))
@@ -200,7 +205,9 @@ def _record(
     masks = folder / name / f"sweep_{number + 1}_masks"
     for frame in annotated:
         shift = wobble(rng, settings) if settings.wobble_mm > 0 else None
-        write_mask(masks / f"frame_{frame:04d}.png", true_mask(body.leg, image_to_leg[frame], shape, labels, shift))
+        write_mask(
+            masks / f"frame_{frame:04d}.png", true_mask(body.leg, image_to_leg[frame], shape, labels, shift)
+        )
 
     images: NDArray[np.uint8] = scan(body, scanner, image_to_leg, shape, settings.pixel_spacing_mm, rng)
     write_sequence(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, zoom
 
 from myosweep.geometry import apply_transform
 from myosweep.phantom.anatomy import LABELS, Leg
@@ -14,9 +13,13 @@ Floats = NDArray[np.float64]
 
 
 def true_mask(
-    leg: Leg, image_to_leg: Floats, shape: tuple[int, int], labels: tuple[int, ...], shift_mm: Floats | None = None
+    leg: Leg,
+    image_to_leg: Floats,
+    shape: tuple[int, int],
+    labels: tuple[int, ...],
+    shift_mm: Floats | None = None,
 ) -> NDArray[np.uint8]:
-    """Labels (rows, columns) at the pixels of one frame; `shift_mm` (2, rows, columns) displaces them in its plane."""
+    """Labels (rows, columns) at a frame's pixels; `shift_mm` (2, rows, columns) moves them in its plane."""
     rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float64)
     if shift_mm is not None:
         spacing = np.linalg.norm(image_to_leg[:3, 0])
@@ -30,16 +33,21 @@ def true_mask(
 
 def wobble(rng: np.random.Generator, settings: Settings) -> Floats:
     """A smooth displacement (2, rows, columns) in mm, as a hand that follows a border makes it."""
-    step = settings.wobble_length_mm / 2
-    nodes = [max(2, int(np.ceil(length / step)) + 1) for length in (settings.depth_mm, settings.probe_width_mm)]
-    raw = rng.standard_normal((2, nodes[0] + 8, nodes[1] + 8))
-    smooth = gaussian_filter(raw, (0, 1, 1), mode="wrap")
-    # A sampled Gaussian of sigma 1 leaves this much of white noise's power.
-    smooth *= 2 * np.sqrt(np.pi) * settings.wobble_mm
-    inner = smooth[:, 4:-4, 4:-4]
-    factors = (1, settings.rows / nodes[0], settings.columns / nodes[1])
-    field: Floats = zoom(inner, factors, order=3)
+    down = _bumps(settings.rows, settings.pixel_spacing_mm, settings.wobble_length_mm)
+    along = _bumps(settings.columns, settings.pixel_spacing_mm, settings.wobble_length_mm)
+    weights = rng.standard_normal((2, down.shape[1], along.shape[1]))
+    field: Floats = settings.wobble_mm * (down @ weights @ along.T)
     return field
+
+
+def _bumps(count: int, spacing_mm: float, length_mm: float) -> Floats:
+    """Overlapping Gaussians (count, nodes) whose squares sum to one: noise in, noise of equal power out."""
+    step = length_mm / 2
+    nodes = step * np.arange(-2, int(np.ceil(count * spacing_mm / step)) + 3)
+    away = (np.arange(count)[:, None] * spacing_mm - nodes[None, :]) / step
+    bumps = np.exp(-0.5 * away**2)
+    normal: Floats = bumps / np.sqrt((bumps**2).sum(axis=1, keepdims=True))
+    return normal
 
 
 def frames_to_annotate(

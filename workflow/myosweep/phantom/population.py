@@ -8,11 +8,10 @@ from hashlib import sha256
 import numpy as np
 
 from myosweep.errors import InputError
-from myosweep.phantom.anatomy import Bone, Leg, Muscle
+from myosweep.phantom.anatomy import BONE_EXPONENT, Bone, Leg, Muscle
 
-# Adults' volumes in ml: Ward et al. 2009, table 2 (masses over 1.056 g/ml), scaled to young, healthy legs.
+# Round numbers of the order found in healthy young adults.
 VOLUMES_ML = {"GM": 240.0, "GL": 140.0, "SOL": 480.0}
-BONE_EXPONENT = 2.5
 
 
 def seed_of(seed: int, case: str, *stream: int) -> np.random.SeedSequence:

@@ -29,7 +29,7 @@ def small_motion(rng: np.random.Generator, mm: float, degrees: float, centre: Fl
 
 
 def noisy_poses(rng: np.random.Generator, poses: Floats, mm: float, degrees: float) -> Floats:
-    """Poses (n, 4, 4) with white noise of `mm` and `degrees` (standard deviation per axis), in the tool's frame."""
+    """Poses (n, 4, 4) with white noise in the tool's frame; standard deviations per axis."""
     count = len(poses)
     noise = np.tile(np.eye(4), (count, 1, 1))
     noise[:, :3, 3] = mm * rng.standard_normal((count, 3))
@@ -47,7 +47,8 @@ def smooth_noise(rng: np.random.Generator, count: int, channels: int, length: fl
     smooth = gaussian_filter1d(raw, sigma, axis=0, mode="constant")
     offsets = np.arange(-margin, margin + 1)
     kernel = np.exp(-0.5 * (offsets / sigma) ** 2)
-    values: Floats = (smooth / np.sqrt((kernel / kernel.sum() @ kernel / kernel.sum())))[margin : margin + count]
+    kernel /= kernel.sum()
+    values: Floats = smooth[margin : margin + count] / np.sqrt(kernel @ kernel)
     return values
 
 
@@ -61,14 +62,14 @@ def image_to_face(settings: Settings) -> Matrix:
 
 @dataclass(frozen=True)
 class Path:
-    """One sweep: poses of the transducer's face in the leg, (frame, 4, 4), and the time of each frame in s."""
+    """One sweep: poses of the transducer's face in the leg, (frame, 4, 4), and the frames' times in s."""
 
     face_to_leg: Floats
     timestamps: Floats
 
 
 def lead_probe(skin: Skin, mirror: int, settings: Settings, number: int, rng: np.random.Generator) -> Path:
-    """Lead the probe along the leg, from the knee to the foot, on sweep `number` (from 0, towards positive x).
+    """Lead the probe from the knee to the foot on sweep `number` (from 0, towards positive x).
 
     The probe floats on gel, stays parallel to the neighbouring sweeps, and tilts moderately with the skin.
     """

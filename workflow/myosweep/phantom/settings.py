@@ -142,7 +142,9 @@ def complete_settings(given: Mapping[str, Any]) -> Settings:
     for name, value in values.items():
         where = f"simulate, {name}"
         if name not in kinds:
-            raise InputError(where, "an unknown key", f"one of {', '.join(kinds)}", "correct or remove the key")
+            raise InputError(
+                where, "an unknown key", f"one of {', '.join(kinds)}", "correct or remove the key"
+            )
         checked[name] = _checked(where, name, value, kinds[name])
     settings = Settings(**checked)
     if settings.sweep_overlap_mm >= settings.probe_width_mm:

@@ -79,7 +79,7 @@ def wrap_leg(leg: Leg, rng: np.random.Generator) -> Skin:
 
 def _tendon(leg: Leg, x: Floats, z: Floats) -> Floats:
     """Thickness of the tendon that the gastrocnemius ends in, from where GL ends to the heel."""
-    gm, gl, sol = leg.muscles
+    _, gl, sol = leg.muscles
     along = np.clip((z - gl.end_mm + 60) / (sol.end_mm - gl.end_mm + 60), 0, 1.15)
     half = 34 - 26 * np.clip(along, 0, 1)
     q = np.clip(1 - (x[None, :] / half[:, None]) ** 2, 0, 1)
