@@ -143,6 +143,30 @@ def test_a_volume_that_cannot_be_read_excludes_its_case(recording: dict[str, Any
     assert "reference.mha: not a readable volume" in screen["reason"]
 
 
+COMPOUNDING = {"axes": "probe", "spacing_mm": 0.5, "image_area": "auto"}
+
+
+def test_the_grid_is_foretold(recording: dict[str, Any]) -> None:
+    grid = screen_case("p01", [recording], STRUCTURES, compounding=COMPOUNDING, base_acquisition="deep")[
+        "grid"
+    ]
+    # 7 x 0.25, 5 x 0.5 and 20 mm between the outermost pixel centres.
+    assert grid == {"size": [5, 6, 41], "spacing_mm": 0.5}
+
+
+def test_poses_that_went_astray_exclude_a_case(recording: dict[str, Any], tmp_path: Path) -> None:
+    poses = np.tile(np.eye(4), (3, 1, 1))
+    poses[2, :3, 3] = 1e5
+    frames = np.zeros((3, ROWS, COLUMNS), np.uint8)
+    write_sequence(tmp_path / "sweep.mha", frames, {"ProbeToTracker": poses}, np.arange(3.0))
+    recording["annotations"] = ""
+    assert screen_case("p01", [recording], STRUCTURES)["status"] == "usable"
+    screen = screen_case("p01", [recording], STRUCTURES, compounding=COMPOUNDING)
+    assert screen["status"] == "excluded"
+    assert "GiB" in screen["reason"]
+    assert "sweep.mha" in screen["reason"]
+
+
 def test_a_single_frame_has_no_gaps(tmp_path: Path) -> None:
     pose = {"ImageToTracker": np.eye(4)[None]}
     write_sequence(tmp_path / "one.mha", np.zeros((1, ROWS, COLUMNS), np.uint8), pose, np.zeros(1))

@@ -429,6 +429,28 @@ def test_all_problems_of_both_tables_are_told_at_once(study: Path) -> None:
     ]
 
 
+def test_a_sweep_that_the_phantom_does_not_make(study: Path) -> None:
+    sweeps = changed(SWEEPS, 2, path="results/simulate/p01/deep/sweep_5.mha")
+    assert read(sweeps=sweeps, root="results/simulate")
+    write(Path("cases.tsv"), CASES)
+    with pytest.raises(InputErrors) as caught:
+        read_tables(
+            "cases.tsv", "sweeps.tsv", {**configured(), "simulate": {"sweeps": 4}}, "results/simulate"
+        )
+    (problem,) = caught.value.problems
+    assert problem.where == "sweeps.tsv, row 2, column path"
+    assert problem.found == "results/simulate/p01/deep/sweep_5.mha, but simulate.sweeps is 4"
+
+
+def test_a_thousand_rows_with_one_cause_are_told_briefly(study: Path) -> None:
+    sweeps = [*SWEEPS, *(f"p02\tdeep\tno/{number}.mha\t\t\t" for number in range(1000))]
+    problems = problems_of(sweeps=sweeps)
+    assert len(problems) == 101
+    assert problems[0].where == "sweeps.tsv, row 5, column path"
+    assert problems[-1].where == "sweeps.tsv, rows 105 to 1004, column path"
+    assert problems[-1].found == "900 more rows with a problem here"
+
+
 def test_time_is_linear_even_where_everything_is_wrong(study: Path) -> None:
     def seconds(count: int) -> float:
         cases = ["case\tsplit", *(f"p{number:05d}\ttrain" for number in range(count))]
@@ -437,11 +459,11 @@ def test_time_is_linear_even_where_everything_is_wrong(study: Path) -> None:
             *(f"q{number}\tdeep\tno/{number}.mha" for number in range(count)),
         ]
         start = time.process_time()
-        assert len(problems_of(cases, sweeps)) == 3 * count
+        assert len(problems_of(cases, sweeps)) == 303
         return time.process_time() - start
 
     seconds(500)
-    # Twice quadratic growth would be 16 times; the machine may be busy.
+    # Quadratic growth would be 16 times; the machine may be busy.
     assert seconds(4000) < 9 * max(seconds(1000), 0.02)
 
 

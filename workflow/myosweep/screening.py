@@ -1,47 +1,21 @@
-"""Screening: what the recordings of a case show before any stage spends time on them.
-
-Read whenever the workflow is planned (for the list of excluded cases): heavy imports only inside functions.
-"""
+"""Screening: what the recordings of a case show before any stage spends time on them."""
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from myosweep.errors import InputError, InputErrors
-from myosweep.io.files import write_text
+from myosweep.io.screens import EXCLUDED, USABLE, gather_screen, read_excluded, write_screens
 from myosweep.progress import log
 
 if TYPE_CHECKING:
     from myosweep.io.sweeps import Sweep
 
+__all__ = ["frame_ranges", "gather_screen", "read_excluded", "screen_case", "write_screens"]
+
 Json = dict[str, Any]
-
-SCREEN_COLUMNS = (
-    "case",
-    "acquisition",
-    "sweep",
-    "status",
-    "frames",
-    "usable_frames",
-    "left_out",
-    "image_columns",
-    "image_rows",
-    "pixel_width_mm",
-    "pixel_height_mm",
-    "gap_median_mm",
-    "gap_95_mm",
-    "gap_max_mm",
-    "length_mm",
-    "annotated_frames",
-    "reason",
-)
-EXCLUDED_COLUMNS = ("case", "reason")
-
-USABLE = "usable"
-EXCLUDED = "excluded"
 
 
 def screen_case(
@@ -50,6 +24,8 @@ def screen_case(
     structures: Mapping[str, int],
     world: str = "auto",
     volumes: Sequence[str] = (),
+    compounding: Mapping[str, Any] | None = None,
+    base_acquisition: str = "",
 ) -> Json:
     """Read headers, poses and annotations of a case's recordings, but no image; never raises for a bad case.
 
@@ -66,19 +42,29 @@ def screen_case(
         The setting `world`.
     volumes
         Its volumes of labels (drawn by hand, reference), whose headers are read.
+    compounding
+        The settings `compounding`, to foretell the grid and whether it fits into memory; None: left out.
+    base_acquisition
+        The acquisition that turns the grid; "" for all.
 
     Returns
     -------
-    Plain values: `case`, `status` ("usable" or "excluded"), `reason` (one line, or "") and per recording,
-    under `sweeps`, what was found; lengths in mm, frames counted from 0.
+    Plain values: `case`, `status` ("usable" or "excluded"), `reason` (one line, or ""), `grid` (None, or size
+    and spacing in mm at the most) and per recording, under `sweeps`, what was found; lengths in mm, frames
+    counted from 0.
     """
+    from myosweep.io.recordings import read_sweep
+
     reasons: list[str] = []
     rows = []
+    recordings: list[tuple[str, Sweep]] = []
     for row in sweeps:
         found: Json = {"acquisition": row["acquisition"], "sweep": row["sweep"], "path": str(row["path"])}
         try:
-            found |= _screen_sweep(row, structures, world)
+            sweep = read_sweep(row["path"], row["calibration"] or None, world)
+            found |= _screen_sweep(row, sweep, structures)
             found["reason"] = ""
+            recordings.append((row["acquisition"], sweep))
         except Exception as error:
             found["reason"] = _one_line(error)
             reasons.append(found["reason"])
@@ -88,11 +74,18 @@ def screen_case(
             _screen_volume(path)
         except Exception as error:
             reasons.append(_one_line(error))
+    grid = None
+    if compounding is not None and not reasons:
+        try:
+            grid = _foretell_grid(recordings, compounding, base_acquisition)
+        except Exception as error:
+            reasons.append(_one_line(error))
     more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
     return {
         "case": case,
         "status": EXCLUDED if reasons else USABLE,
         "reason": reasons[0] + more if reasons else "",
+        "grid": grid,
         "sweeps": rows,
     }
 
@@ -103,10 +96,24 @@ def _screen_volume(path: str) -> None:
     read_grid(path)
 
 
-def _screen_sweep(row: Mapping[str, Any], structures: Mapping[str, int], world: str) -> Json:
-    from myosweep.io.recordings import read_sweep
+def _foretell_grid(
+    recordings: Sequence[tuple[str, Sweep]], compounding: Mapping[str, Any], base: str
+) -> Json:
+    """The case's grid; a pose that went astray shows as a grid that no memory holds."""
+    from myosweep.compounding.grid import case_grid
 
-    sweep = read_sweep(row["path"], row["calibration"] or None, world)
+    sweeps = [sweep for _, sweep in recordings]
+    area = compounding["image_area"]
+    if area == "auto":
+        # Finding the image's area would take reading frames; the calibration's rectangle or the frame hold
+        # it.
+        area = "calibration" if all(sweep.clip for sweep in sweeps) else "full"
+    leading = [sweep for acquisition, sweep in recordings if acquisition == base] or sweeps
+    grid = case_grid(sweeps, compounding["axes"], compounding["spacing_mm"], area, leading)
+    return {"size": list(grid.size), "spacing_mm": grid.spacing[0]}
+
+
+def _screen_sweep(row: Mapping[str, Any], sweep: Sweep, structures: Mapping[str, int]) -> Json:
     count, image_rows, image_columns = sweep.frames.shape
     usable = sweep.valid
     left_out = [(frame, problem) for frame, problem in enumerate(sweep.problems) if problem]
@@ -186,77 +193,3 @@ def frame_ranges(frames: Iterable[int]) -> str:
         else:
             runs.append([frame, frame])
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
-
-
-def gather_screen(
-    screens: Iterable[Json], excluded: Mapping[str, str] | None = None
-) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-    """Rows of screen.tsv and of excluded.tsv.
-
-    Parameters
-    ----------
-    screens
-        What `screen_case` returned, in the order of the table.
-    excluded
-        Cases that the table itself excludes, with their reasons; they follow the others.
-
-    Returns
-    -------
-    Rows by column: one per recording (one per case where the table excludes it), and one per excluded case.
-    """
-    screen_rows: list[dict[str, str]] = []
-    excluded_rows: list[dict[str, str]] = []
-    for screen in screens:
-        for sweep in screen["sweeps"]:
-            screen_rows.append(_screen_row(screen, sweep))
-        if screen["status"] == EXCLUDED:
-            excluded_rows.append({"case": screen["case"], "reason": screen["reason"]})
-    for case, reason in (excluded or {}).items():
-        screen_rows.append({"case": case, "status": EXCLUDED, "reason": reason})
-        excluded_rows.append({"case": case, "reason": reason})
-    return screen_rows, excluded_rows
-
-
-def _screen_row(screen: Json, sweep: Json) -> dict[str, str]:
-    row = {
-        "case": screen["case"],
-        "acquisition": sweep["acquisition"],
-        "sweep": sweep["sweep"],
-        "status": screen["status"],
-        "left_out": "; ".join(f"{part['reason']} ({part['frames']})" for part in sweep.get("left_out", [])),
-        "annotated_frames": ",".join(
-            f"{name}:{counts['annotated']}" for name, counts in sweep.get("annotated_frames", {}).items()
-        ),
-        "reason": sweep["reason"],
-    }
-    for column in ("frames", "usable_frames", "image_columns", "image_rows"):
-        if column in sweep:
-            row[column] = str(sweep[column])
-    for column in SCREEN_COLUMNS:
-        if column.endswith("_mm") and sweep.get(column) is not None:
-            row[column] = f"{sweep[column]:.4f}" if column.startswith("pixel") else f"{sweep[column]:.2f}"
-    return row
-
-
-def write_screens(
-    screens: Iterable[Json],
-    excluded: Mapping[str, str],
-    screen_path: str | Path,
-    excluded_path: str | Path,
-) -> None:
-    """Write screen.tsv and excluded.tsv from what `gather_screen` makes of the same arguments."""
-    screen_rows, excluded_rows = gather_screen(screens, excluded)
-    _write_rows(screen_path, SCREEN_COLUMNS, screen_rows)
-    _write_rows(excluded_path, EXCLUDED_COLUMNS, excluded_rows)
-
-
-def _write_rows(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> None:
-    lines = ["\t".join(columns)]
-    lines += ["\t".join(" ".join(row.get(column, "").split()) for column in columns) for row in rows]
-    write_text(path, "\n".join(lines) + "\n")
-
-
-def read_excluded(path: str | Path) -> dict[str, str]:
-    """Case and reason from excluded.tsv."""
-    lines = Path(path).read_text(encoding="utf-8").splitlines()[1:]
-    return {case: reason for case, _, reason in (line.partition("\t") for line in lines)}

@@ -45,6 +45,8 @@ CONTOURS = "contours"
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 # Looking for a name that is alike takes time: beyond so many wrong names something else is the matter.
 _SUGGESTIONS = 50
+_LISTED = 100
+_CELL = re.compile(r"(.*), row (\d+)(, column .*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,7 @@ def read_tables(
         All problems together: file, row, column, what was found, what was expected, what to write instead.
     """
     problems: list[InputError] = []
-    paths = _Paths(simulated_root)
+    paths = _Paths(simulated_root, settings.get("simulate", {}).get("sweeps"))
     case_table = read_delimited(cases_path, CASE_COLUMNS[:1], CASE_COLUMNS[1:], problems)
     sweep_table = read_delimited(
         sweeps_path,
@@ -174,20 +176,50 @@ def read_tables(
         _check_sweeps_of_cases(case_table, sweep_table, case_rows, tables, problems)
         _check_training(case_table, tables, settings, problems)
     if problems:
-        raise InputErrors(problems)
+        raise InputErrors(_shortened(problems))
     return tables
+
+
+def _shortened(problems: Sequence[InputError]) -> list[InputError]:
+    """The problems, but of those in the same column no more than can be read."""
+    short: list[InputError] = []
+    rows: dict[tuple[str, str], list[str]] = {}
+    for problem in problems:
+        match = _CELL.fullmatch(problem.where)
+        if match is None:
+            short.append(problem)
+            continue
+        listed = rows.setdefault((match[1], match[3] or ""), [])
+        listed.append(match[2])
+        if len(listed) <= _LISTED:
+            short.append(problem)
+    for (path, column), listed in rows.items():
+        if len(listed) > _LISTED:
+            short.append(
+                InputError(
+                    f"{path}, rows {listed[_LISTED]} to {listed[-1]}{column}",
+                    f"{len(listed) - _LISTED} more rows with a problem here",
+                    "as above",
+                    "correct the rows above first: the others may have the same cause",
+                )
+            )
+    return short
 
 
 class _Paths:
     """Tells of paths that do not exist, with a suggestion."""
 
-    def __init__(self, simulated_root: str | Path | None) -> None:
+    def __init__(self, simulated_root: str | Path | None, simulated_sweeps: int | None = None) -> None:
+        self.simulated_sweeps = simulated_sweeps
         self.root = "" if simulated_root is None else os.path.normpath(simulated_root) + os.sep
         self.suggestions = 0
 
     def problem(self, path: str, kind: str) -> tuple[str, str] | None:
         """What is wrong with a path that should be a `kind` ("file", "folder", ""), and what may be meant."""
         if self.root and os.path.normpath(path).startswith(self.root):
+            number = re.search(r"/sweep_(\d+)(?:_masks|\.mha)$", path)
+            if number and self.simulated_sweeps and not 1 <= int(number[1]) <= self.simulated_sweeps:
+                return f"{path}, but simulate.sweeps is {self.simulated_sweeps}", ""
             return None
         if (
             os.path.isfile(path)
