@@ -11,8 +11,8 @@ from myosweep.errors import InputError
 from myosweep.io.sweeps import Rectangle, Sweep
 
 SAMPLED_FRAMES = 24
-# A row or column of the image has at least this part of its pixels alive; a clock or a cursor has fewer.
-ALIVE = 0.05
+# A row or column of the image has at least this part of the most living one's pixels; a clock has fewer.
+ALIVE = 0.1
 
 
 def image_area_of(sweep: Sweep, setting: str | Sequence[int]) -> Rectangle:

@@ -15,6 +15,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 ONE = 4294967296.0
+# Smaller weights are left out where values are fractions, whose products would be rounded too coarsely.
+LEAST = 4096.0
 
 Sums = NDArray[np.int64]
 """(z, y, x, channel, 2): sum of weights, sum of weighted values."""
@@ -173,7 +175,7 @@ def add_channels(
                     wy = wz * (y - iy if dy else 1.0 - (y - iy))
                     for dx in range(max(0, -ix), min(2, nx - ix)):
                         weight = math.floor(wy * (x - ix if dx else 1.0 - (x - ix)) + 0.5)
-                        if weight == 0.0:
+                        if weight < LEAST:
                             continue
                         for channel in range(frame.shape[2]):
                             value = frame[row, column, channel]

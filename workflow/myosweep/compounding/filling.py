@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from myosweep.compounding.distribution import ONE, Sums, columns_inside
+from myosweep.compounding.distribution import LEAST, ONE, Sums, columns_inside
 
 # Standard deviation of the Gaussian in voxels, and how far it reaches: 5 voxels across.
 SIGMA = 1.0
@@ -85,7 +85,7 @@ def add_between(
                         wy = wz * (y - iy if dy else 1.0 - (y - iy))
                         for dx in range(max(0, -ix), min(2, nx - ix)):
                             weight = math.floor(wy * (x - ix if dx else 1.0 - (x - ix)) + 0.5)
-                            if weight == 0.0:
+                            if weight < LEAST:
                                 continue
                             kz, ky, kx = iz + dz, iy + dy, ix + dx
                             for channel in range(channels):

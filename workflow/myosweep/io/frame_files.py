@@ -253,7 +253,7 @@ def _early(header: Header, found: str, expected: str) -> InputError:
 def read_pixels(header: Header) -> NDArray[np.uint8]:
     """All pixels, (frame, row, column), as stored: mapped, or decompressed into one array."""
     if not header.compressed:
-        return np.memmap(header.data_path, np.uint8, "r", header.offset, header.shape)
+        return np.memmap(header.data_path, np.uint8, "c", header.offset, header.shape)
     pixels = np.empty(header.shape, np.uint8)
     target = pixels.reshape(-1).data
     # 32: zlib and gzip streams alike.

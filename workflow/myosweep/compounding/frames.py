@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from myosweep.compounding.area import image_area_of
 from myosweep.compounding.distribution import Sums, add_channels, add_nearest, add_trilinear, finish
 from myosweep.compounding.filling import (
+    OPEN,
     add_between,
     fill_holes,
     mark_holes,
@@ -363,9 +364,13 @@ def _fill(
     values: NDArray[np.float32], coverage: NDArray[np.float32], grid: Grid, reach: float, threads: int
 ) -> None:
     nz = grid.size[2]
-    if sum(mark_holes(coverage, z, z + 1) for z in range(nz)):
+    # A hole that is open along all axes is closed after its neighbours, at most three times over.
+    for _ in range(3):
+        if not sum(mark_holes(coverage, z, z + 1) for z in range(nz)):
+            break
         for z in range(nz):
             fill_holes(values, coverage, z, z + 1)
+        coverage[coverage == OPEN] = -1.0
     if not (coverage < 0).any():
         return
     distance = np.empty(coverage.shape, np.uint8)
