@@ -94,12 +94,12 @@ def test_every_problem_is_told_at_once() -> None:
 @pytest.mark.parametrize(
     ("config", "key", "found", "expected", "remedy"),
     [
-        ({"sead": 3}, "sead", "a key that is not known", "seed", "did you mean `seed`?"),
-        ({"spacing_mm": 3}, "spacing_mm", "not known", "compounding", "compounding.spacing_mm"),
+        ({"sead": 3}, "sead", "an unknown key", "seed", "did you mean `seed`?"),
+        ({"spacing_mm": 3}, "spacing_mm", "unknown key", "compounding", "compounding.spacing_mm"),
         (
             {"labels": {"smothing_voxels": 3}},
             "labels.smothing_voxels",
-            "not known",
+            "unknown key",
             "use",
             "`smoothing_voxels`",
         ),

@@ -274,9 +274,7 @@ def _unknown_keys(error: ValidationError, schema: Json) -> Iterator[InputError]:
             remedy = f"did you mean `{close[0]}`?"
         else:
             remedy = "take the key out"
-        yield InputError(
-            _where((*path, key)), "a key that is not known", f"one of: {', '.join(known)}", remedy
-        )
+        yield InputError(_where((*path, key)), "an unknown key", f"one of: {', '.join(known)}", remedy)
 
 
 def _missing_keys(error: ValidationError) -> Iterator[InputError]:
@@ -333,7 +331,7 @@ def _cross_problems(settings: Json, schema: Json) -> Iterator[InputError]:
             free = next(number for number in range(1, 255) if number not in structures.values())
             yield InputError(
                 _where(("structures", name)),
-                f"{value}, which is the label of {owners[value]}, too",
+                f"{value}, a duplicate of the label of {owners[value]}",
                 "a label value of its own for every structure",
                 f"write the value that {name} has in your masks, such as {free}",
             )
@@ -375,7 +373,7 @@ def _cross_problems(settings: Json, schema: Json) -> Iterator[InputError]:
             close = difflib.get_close_matches(name, known, n=1)
             yield InputError(
                 _where(("segmentation", "models")),
-                f"{name}, which is not known",
+                f"{name}, an unknown model",
                 f"{' or '.join(known)}, or a name that segmentation.pretrained gives a folder",
                 f"write {close[0] if close else known[0]}, or add `pretrained: {{{name}: FOLDER}}`",
             )

@@ -197,7 +197,7 @@ def _columns(
             problems.append(
                 InputError(
                     f"{path}, row 1, column {name}",
-                    f"the column {name} more than once (columns {places})",
+                    f"a duplicate column (columns {places})",
                     "every column once",
                     f"delete or rename all but one of them: {delimiter.join(dict.fromkeys(columns))}",
                 )
@@ -226,7 +226,7 @@ def _columns(
             problems.append(
                 InputError(
                     f"{path}, row 1, column {name}",
-                    f"no such column; the header has {seen}"
+                    f"a missing column; the header has {seen}"
                     + (" (it seems to be separated by blanks)" if blanks else ""),
                     f"a header with {', '.join(required)}, separated by tabs, semicolons or commas",
                     "put tabs between the columns"

@@ -306,7 +306,7 @@ def _check_choice(
     problems.append(
         InputError(
             table.where(row, column),
-            value,
+            f"{value}, an unknown {column}",
             f"{', '.join(choices)} or an empty cell",
             _row_remedy(table, row, **{column: close[0] if close else f"<{' or '.join(choices)}>"}),
         )
@@ -351,7 +351,7 @@ def _read_cases(
             problems.append(
                 InputError(
                     table.where(row, "case"),
-                    f"{name}, which row {rows[name].number} has, too",
+                    f"{name}, a duplicate of row {rows[name].number}",
                     "every case once",
                     "delete one of the rows, or give the second limb or session a case of its own: "
                     + table.line(row, case=f"{name}_2", participant=row["participant"] or name),
@@ -424,7 +424,7 @@ def _read_sweeps(
             problems.append(
                 InputError(
                     table.where(row, "case"),
-                    f"{name}, which the table of cases does not have",
+                    f"{name}, a case unknown in the table of cases",
                     "a case of that table",
                     _row_remedy(table, row, case=likely) if likely else f"add a row for {name} there",
                 )
@@ -441,7 +441,7 @@ def _read_sweeps(
             problems.append(
                 InputError(
                     table.where(row, "sweep"),
-                    f"sweep {sweep} of {name}, {acquisition}, which row {same.number} is, too",
+                    f"sweep {sweep} of {name}, {acquisition}: a duplicate of row {same.number}",
                     "every sweep of an acquisition once",
                     _row_remedy(table, row, sweep=str(len(rows) + 1)),
                 )
@@ -492,7 +492,7 @@ def _check_recording(
         problems.append(
             InputError(
                 table.where(row, "path"),
-                f"{row['path']}, which row {same.number} has, too",
+                f"{row['path']}, a duplicate of row {same.number}",
                 "every recording once",
                 f"delete row {row.number}, or write the path of the recording that is meant",
             )
@@ -518,7 +518,7 @@ def _check_annotations(
         problems.append(
             InputError(
                 table.where(row, "structures"),
-                f"{', '.join(strange)}, which the configuration's structures do not hold",
+                f"{', '.join(strange)}, unknown among the configuration's structures",
                 f"some of {', '.join(structures)}, separated by commas",
                 _row_remedy(table, row, structures=fixed),
             )
