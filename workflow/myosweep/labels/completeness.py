@@ -83,14 +83,14 @@ def exposure(structure: NDArray[np.bool_], known: NDArray[np.bool_], grid: Grid,
     ends = {-1: 0.0, 1: 0.0}
     core = inside[1:-1, 1:-1, 1:-1]
     for along in range(3):
-        face = float(np.prod(spacing)) / spacing[along]
+        face = float(np.prod(spacing) / spacing[along])
         for step in (-1, 1):
             shift = tuple(
                 slice(1 + (d == along) * step, n - 1 + (d == along) * step)
                 for d, n in enumerate(inside.shape)
             )
-            surface += face * np.count_nonzero(core & ~inside[shift])
-            exposed = face * np.count_nonzero(core & ~seen[shift])
+            surface += face * int(np.count_nonzero(core & ~inside[shift]))
+            exposed = face * int(np.count_nonzero(core & ~seen[shift]))
             if along == axis:
                 ends[step] += exposed
             else:

@@ -95,7 +95,7 @@ class ZeroOrder(Interpolation):
 class ShapeBased(Interpolation):
     """Shape-based interpolation of signed distances (Raya and Udupa 1990), in the frames' true geometry.
 
-    A pixel looks along the line between the centres of the two annotated frames, finds the signed distance
+    A pixel looks along the course of the sweep to the two annotated frames, finds the signed distance
     to the outline (mm) where that line meets either frame, and weights both by its distance to them. So a
     probe that tilts, wobbles or changes its speed between two annotations does not bend the muscle. The
     annotated frames beyond these two, where the line meets them too, bend the straight course into a cubic
@@ -103,9 +103,9 @@ class ShapeBased(Interpolation):
     course alone loses the bulge of a muscle. Where the line lies almost within the frames, pixels are
     compared with the pixels of the same index, weighted by frame number.
 
-    Next to a mask without the structure, the empty mask counts as a signed distance of minus the largest
-    inner distance of its neighbour: the structure tapers and ends half way. The membership falls from 1 to
-    0 over one pixel across the outline.
+    Next to a mask without the structure, the empty mask counts as a signed distance of minus `TAPER` times
+    the largest inner distance of its neighbour: the structure tapers and ends a little beyond half way. The
+    membership falls from 1 to 0 over one pixel across the outline.
     """
 
     def __init__(
@@ -117,6 +117,22 @@ class ShapeBased(Interpolation):
     ) -> None:
         super().__init__(masks, image_to_world, valid, value)
         self._distance = lru_cache(maxsize=4)(self._compute_distance)
+        self._course = lru_cache(maxsize=1)(self._compute_course)
+
+    def _compute_course(self, before: int, after: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
+        """Unit vector along the sweep around two annotations; zeros where the probe hardly moved.
+
+        The slope of the frames' centres over three times the gap, so that a tremor does not count as a
+        course.
+        """
+        gap = after - before
+        near = np.arange(max(0, before - gap), min(len(self._poses), after + gap + 1))
+        near = near[self._valid[near]]
+        centre = np.array([(shape[1] - 1) / 2, (shape[0] - 1) / 2, 0, 1])
+        steps = near - near.mean()
+        slope: NDArray[np.float64] = steps @ (self._poses[near] @ centre)[:, :3] / (steps @ steps)
+        length = float(np.linalg.norm(slope))
+        return slope / length if length * gap >= _SHORTEST_STEP_MM else np.zeros(3)
 
     def _compute_distance(self, index: int) -> NDArray[np.float32]:
         mask = self._masks[index]
@@ -133,7 +149,7 @@ class ShapeBased(Interpolation):
                 taper = -TAPER * np.nanmax(ends[there])
                 ends[here] = np.where(np.isnan(ends[here]), np.nan, taper).astype(np.float32)
         edge = min(_spacing(self._poses[index]))
-        direction = _direction(self._poses[before], self._poses[after], ends[0].shape)
+        direction = self._course(before, after, ends[0].shape)
         lines = [_line(self._poses[end], self._poses[index], direction) for end in (before, after)]
         if lines[0] is None or lines[1] is None:
             weight = (index - before) / (after - before)
@@ -196,14 +212,6 @@ def _spacing(pose: Matrix) -> tuple[float, float]:
 def _cross(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     """Like numpy's, without its overhead for two short vectors."""
     return np.array([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
-
-
-def _direction(before: Matrix, after: Matrix, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Unit vector from the centre of one frame to that of another; zeros where they hardly differ."""
-    centre = np.array([(shape[1] - 1) / 2, (shape[0] - 1) / 2, 0, 1])
-    step: NDArray[np.float64] = (after @ centre - before @ centre)[:3]
-    length = float(np.linalg.norm(step))
-    return step / length if length >= _SHORTEST_STEP_MM else np.zeros(3)
 
 
 def _line(target: Matrix, frame: Matrix, direction: NDArray[np.float64]) -> Line | None:

@@ -129,12 +129,19 @@ def merge_labels(
             parts = [drawn[name].summary]
         merged[name] = _summary(parts, sources[name], labels == value, grid)
         if not parts:
-            reasons = [str(summary[name]["reason"]) for summary in summaries]
-            merged[name]["reason"] = reasons[0] if reasons else "no acquisition can be used"
+            merged[name] |= _why_nothing([summary[name] for summary in summaries])
         if name in drawn:
             merged[name]["source"] = "hand"
-    missing = ",".join(name for name in structures if merged[name]["status"] == NOT_ANNOTATED)
+    missing = ",".join(name for name in structures if not merged[name]["annotated_frames"])
     return Volume(labels, grid, {"not_annotated": missing} if missing else {}), merged
+
+
+def _why_nothing(summaries: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Status and reason of a structure that no acquisition shows: a failure says more than an absence."""
+    told = sorted(summaries, key=lambda summary: (summary["status"] == NOT_ANNOTATED, not summary["reason"]))
+    if not told:
+        return {"status": NOT_ANNOTATED, "reason": "no acquisition can be used"}
+    return {"status": str(told[0]["status"]), "reason": str(told[0]["reason"])}
 
 
 def _known(sources: Sequence[NDArray[np.uint8]], z: int) -> NDArray[np.bool_]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myosweep.compounding import compound_frames, image_area_of
-from myosweep.compounding.compound import LONGEST_BRIDGE, SHORTEST_BRIDGE_VOXELS
+from myosweep.compounding.frames import LONGEST_BRIDGE, SHORTEST_BRIDGE_VOXELS
 from myosweep.compounding.grid import frame_corners, frame_gaps
 from myosweep.geometry import Grid, Matrix
 from myosweep.io.sweeps import Rectangle, Sweep
