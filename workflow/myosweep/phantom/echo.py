@@ -105,10 +105,11 @@ def muscles(
         if n == 2:
             front = half_gap + thick
             # The tendinous sheet inside the soleus.
-            if abs(x - 4) < 26 and thick > 8:
+            if thick > 8:
                 bright += (
                     0.12
                     * patch
+                    * np.exp(-(((x - 4) / 24) ** 4))
                     * glint(depth - 0.48 * thick, slant + 0.4 * change, bx, by, MUSCLE_FACING, SURFACE_MM)
                 )
     sheet = 0.45 * covered * (0.35 + 0.65 * patch)

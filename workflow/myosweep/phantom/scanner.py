@@ -25,11 +25,11 @@ DYNAMIC_RANGE_DB = 60.0
 SOUND_MM_PER_US = 1.54
 # Focal length over aperture, and cycles of a pulse: usual for linear arrays in B-mode.
 F_NUMBER = 3.0
-CYCLES = 2.0
+CYCLES = 3.0
 FOCUS_MM = {"low": 45.0, "high": 25.0}
 PROFILE_STEP_MM = 0.2
 # Scan conversion and compounding of a few beams blur what is shown.
-DISPLAY_SIGMA_MM = 0.26
+DISPLAY_SIGMA_MM = 0.22
 FRAMES_AT_ONCE = 16
 
 
