@@ -33,11 +33,11 @@ def is_model(source: str) -> bool:
 
 def counted_rows(table: pd.DataFrame, test_cases: set[str]) -> pd.DataFrame:
     """Rows that may be used to judge a source: all cases for labels, for models those never trained on."""
-    learned = table["source"].map(is_model) & ~table["case"].isin(test_cases)
+    learned = table["source"].map(is_model).astype(bool) & ~table["case"].isin(test_cases)
     return table[~learned]
 
 
-def test_cases_of(volumes: pd.DataFrame) -> set[str]:
+def cases_in_test(volumes: pd.DataFrame) -> set[str]:
     """Cases whose split is test."""
     if "split" not in volumes:
         return set()
@@ -68,7 +68,7 @@ def draw_cohort(
     folder = Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     names = list(structures or dict.fromkeys(volumes["structure"].dropna().astype(str)))
-    test_cases = test_cases_of(volumes)
+    test_cases = cases_in_test(volumes)
     written = []
     if _draw_agreement(volumes, test_cases, names, folder / "agreement.png"):
         written.append(folder / "agreement.png")

@@ -30,7 +30,7 @@ from myosweep.figures.style import (
 CROSS_SECTIONS = 6
 LEFT, RIGHT, TOP, BOTTOM = 0.62, 0.12, 0.72, 0.5
 GAP, TITLE = 0.12, 0.22
-HATCH = "#B0B0B0"
+HATCH = "#8E8E8E"
 
 
 def cross_section_slices(span: tuple[int, int], count: int = CROSS_SECTIONS) -> list[int]:

@@ -33,7 +33,7 @@ def main(source: str, target: str) -> None:
     views = []
     for angle in np.deg2rad(job["angles"]):
         plotter = pv.Plotter(off_screen=True, window_size=[int(n) for n in job["size"]], lighting="none")
-        plotter.set_background("white")
+        plotter.set_background("white")  # type: ignore[arg-type]
         for mesh, colour in meshes:
             plotter.add_mesh(
                 mesh,

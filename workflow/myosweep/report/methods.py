@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 INTERPOLATION = {
-    "zoi": "each annotated frame labelled the part of the sweep nearer to it than to any other (zone of influence)",
+    "zoi": "each annotated frame labelled the part of the sweep that is nearer to it than to any other "
+    "(zone of influence)",
     "shape": "signed distances to the drawn outlines were interpolated linearly between annotated frames "
     "(shape-based interpolation)",
 }
@@ -60,8 +61,8 @@ def _compounding(settings: Mapping[str, Any]) -> str:
     )
     if part.get("fill"):
         text += (
-            ". Voxels between neighbouring frames of a sweep were filled and are marked as filled, with their distance "
-            "from data"
+            ". Voxels between neighbouring frames of a sweep were filled and are marked so, with their "
+            "distance from data"
         )
     elif part.get("fill") is False:
         text += ". Voxels that no pixel reached were left unknown"
@@ -71,7 +72,7 @@ def _compounding(settings: Mapping[str, Any]) -> str:
     elif area == "calibration":
         text += ". The image area within the frame is the calibration's clip rectangle"
     elif isinstance(area, list | tuple):
-        text += f". The image area within the frame is columns x rows {area[2]} x {area[3]} from ({area[0]}, {area[1]})"
+        text += f". The image area is {area[2]} x {area[3]} pixels from column {area[0]} and row {area[1]} on"
     return text + "."
 
 
@@ -116,8 +117,9 @@ def _confidence(settings: Mapping[str, Any]) -> str:
         "frames": "of each recorded frame before compounding",
     }
     return (
-        f"Confidence maps (random walks, Karamalis et al. 2012) were computed {where.get(str(part.get('where')), '')}"
-        f" with alpha {part.get('alpha')}, beta {part.get('beta')}, gamma {part.get('gamma')}."
+        "Confidence maps (random walks, Karamalis et al. 2012) were computed "
+        f"{where.get(str(part.get('where')), '')} with alpha {part.get('alpha')}, "
+        f"beta {part.get('beta')}, gamma {part.get('gamma')}."
     ).replace("  ", " ")
 
 
@@ -131,8 +133,8 @@ def _segmentation(settings: Mapping[str, Any]) -> str:
     text = ""
     if trained:
         text += (
-            f"{_list(trained)} {'was' if len(trained) == 1 else 'were'} trained on the cases of the training split; "
-            "the validation split chose the weights; accuracy is stated for test cases only. "
+            f"{_list(trained)} {'was' if len(trained) == 1 else 'were'} trained on the cases of the training "
+            "split; the validation split chose the weights; accuracy is stated for test cases only. "
         )
     if taken:
         text += f"{_list(taken)} {'was' if len(taken) == 1 else 'were'} taken as given, without training. "
@@ -145,9 +147,9 @@ def _measures(settings: Mapping[str, Any]) -> str:
     if not settings:
         return ""
     return (
-        "A volume is the number of a structure's voxels times a voxel's volume. Measured and reference volumes are "
-        "compared by bias and limits of agreement (Bland and Altman 1986), masks by overlap and surface distances as "
-        "defined below. Unknown voxels are left out. References were never trained on."
+        "A volume is the number of a structure's voxels times a voxel's volume. Measured and reference "
+        "volumes are compared by bias and limits of agreement (Bland and Altman 1986), masks by overlap and "
+        "surface distances as defined below. Unknown voxels are left out. References were never trained on."
     )
 
 

@@ -46,7 +46,7 @@ KINDS = {
     ),
     "disagreement": (
         "Sources disagree",
-        f"the volumes that sources give one structure lie more than {DISAGREEMENT_PERCENT:g} % of their mean apart",
+        f"the volumes of one structure lie more than {DISAGREEMENT_PERCENT:g} % of their mean apart",
     ),
     "error": ("Off the reference", f"a volume differs from the reference by more than {ERROR_PERCENT:g} %"),
 }
@@ -190,13 +190,13 @@ def _metric_flags(metrics: pd.DataFrame | None) -> list[Flag]:
     if metrics is None or metrics.empty:
         return []
     flags = []
-    for row in metrics.itertuples():
-        where = f"{row.structure} ({row.source})"
-        if row.metric in ("confidence", "confidence_mean", "mean_confidence") and row.value < LOW_CONFIDENCE:
-            flags.append(Flag("confidence", f"{where}: {row.value:.2f}"))
-        if row.metric == "border_distinct" and 100 - row.value > COMPLETED_PERCENT:
+    for row in metrics.to_dict("records"):
+        metric, structure, value = row["metric"], row["structure"], number(row["value"])
+        if metric == "confidence" and value < LOW_CONFIDENCE:
+            flags.append(Flag("confidence", f"{structure} ({row['source']}): {value:.2f}"))
+        if metric == "border_distinct" and 100 - value > COMPLETED_PERCENT:
             # The border is the reference's, the same for every source.
-            flags.append(Flag("border", f"{row.structure}: {100 - row.value:.0f} % of the border"))
+            flags.append(Flag("border", f"{structure}: {100 - value:.0f} % of the border"))
     return flags
 
 
@@ -216,8 +216,8 @@ def _volume_flags(case: Case) -> list[Flag]:
                 flags.append(
                     Flag(
                         "disagreement",
-                        f"{structure}: {low.source} {low.volume_ml:.1f} ml, {high.source} {high.volume_ml:.1f} ml "
-                        f"({apart:.0f} %)",
+                        f"{structure}: {low.source} {low.volume_ml:.1f} ml, "
+                        f"{high.source} {high.volume_ml:.1f} ml ({apart:.0f} %)",
                     )
                 )
         for row in rows:

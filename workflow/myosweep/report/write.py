@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from myosweep.errors import InputError
 from myosweep.figures.case import PICTURES
-from myosweep.figures.cohort import draw_cohort, test_cases_of
+from myosweep.figures.cohort import cases_in_test, draw_cohort
 from myosweep.figures.style import RESOURCES, structure_colours
 from myosweep.figures.training import draw_training
 from myosweep.io.files import read_json, write_text
@@ -44,15 +44,24 @@ NAMED_PER_KIND = 12
 NOTICE = "Research use only; not a medical device."
 
 CAPTIONS = {
-    "montage.png": "Cross-sections, evenly spaced over the structures' extent, as the scanner shows them (probe on top), "
-    "and two cuts along the limb, on which light lines mark the cross-sections. Colour: structure; line: source. True "
-    "proportions.",
-    "view3d.png": "Surfaces of the structures, smoothed for the picture; the volumes are those of the labels.",
-    "areas.png": "Cross-sectional area along z. A steep edge, an open end or a hatched part is where the volume is "
-    "not to be trusted.",
-    "coverage.png": "Where frames gave data, where voxels were filled from their neighbourhood, and where nothing is "
-    "known; outlines of the structures in black.",
+    "montage.png": "Cross-sections, evenly spaced over the structures' extent, as the scanner shows them "
+    "(probe on top), and two cuts along the limb, on which light lines mark the cross-sections. Colour: "
+    "structure; line: source. True proportions.",
+    "view3d.png": "Surfaces of the structures, smoothed for the picture; volumes are those of the labels.",
+    "areas.png": "Cross-sectional area along z. Where an area jumps, is hatched or ends in a circle, the "
+    "volume is not to be trusted.",
+    "coverage.png": "Where frames gave data, where voxels were filled from their neighbourhood, and where "
+    "nothing is known; outlines of the structures in black.",
 }
+
+METRIC_NAMES = {
+    "dice": "Dice",
+    "iou": "IoU",
+    "hausdorff": "Hausdorff distance",
+    "hausdorff_95": "95 % Hausdorff distance",
+    "surface_dice": "surface Dice",
+}
+DECIMALS = {"1": 3, "%": 1, "mm": 2, "ml": 1, "cm2": 2}
 
 
 @dataclass(frozen=True)
@@ -95,14 +104,14 @@ def write_report(
     Parameters
     ----------
     output_dir
-        Made if it is not there; pages and pictures of an earlier report in it that are no longer true are removed.
+        Made if it is not there; what an earlier report left in it and is no longer true is removed.
     volumes_csv, metrics_csv, screen_tsv, excluded_tsv
         As the workflow writes them; one that is missing or empty leaves its part out.
     figures
         For each case the folder that `draw_case` wrote to.
     registration
-        For each case a dictionary per acquisition: `acquisition`, `accepted`, `reason` and `measures` (name to
-        number), or the measures beside the others.
+        For each case a dictionary per acquisition: `acquisition`, `accepted`, `reason` and `measures` (name
+        to number), or the measures beside the others.
     definitions
         What each metric means.
     settings, provenance
@@ -126,7 +135,7 @@ def write_report(
     cases = cases_of(volumes)
     structures = list(settings.get("structures") or dict.fromkeys(volumes["structure"])) or []
     sources = [source for source in dict.fromkeys(volumes["source"]) if source]
-    test_cases = test_cases_of(volumes)
+    test_cases = cases_in_test(volumes)
     screens = rows_by_case(read_text_table(screen_tsv, (), "\t"))
     excluded = rows_by_case(read_text_table(excluded_tsv, ("case", "reason"), "\t"))
     metrics_of: dict[str, pd.DataFrame] = {
@@ -238,13 +247,15 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(ml=ml, value=value, signed=signed, words=words, short=short)
+    environment.filters.update(
+        ml=ml, value=value, measure=measure, metric_name=metric_name, signed=signed, words=words, short=short
+    )
     environment.globals["style"] = (TEMPLATES / "style.css").read_text(encoding="utf-8")
     return environment
 
 
 def page_names(cases: Mapping[str, Any] | Sequence[str]) -> dict[str, str]:
-    """A file name for each case: its id, or, where that is no plain file name, what is plain in it and a digest."""
+    """A file name for each case: its id, or, where that is not plain, what is plain in it and a digest."""
     names: dict[str, str] = {}
     taken: set[str] = set()
     for case in cases:
@@ -281,7 +292,7 @@ def _take_pictures(
 
 
 def _copy(source: Path, target: Path) -> None:
-    """A second name for the file where the disk allows it: ten thousand cases are ten gigabytes of pictures."""
+    """A second name for the file where the disk allows it: ten thousand cases have gigabytes of pictures."""
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
     try:
@@ -319,7 +330,10 @@ def _case_metrics(rows: pd.DataFrame | None, structures: list[str]) -> dict[str,
     if rows is None or rows.empty:
         return None
     sources = list(dict.fromkeys(rows["source"]))
-    found = {(row.metric, row.source, row.structure): float(row.value) for row in rows.itertuples()}
+    found = {
+        (row["metric"], row["source"], row["structure"]): float(row["value"])
+        for row in rows.to_dict("records")
+    }
     units = dict(zip(rows["metric"], rows["unit"], strict=True))
     keys = [(source, structure) for source in sources for structure in structures]
     return {
@@ -378,6 +392,19 @@ def value(number: Any, digits: int = 3) -> str:
 def signed(number: float, digits: int = 1) -> str:
     """A number with its sign; a dash where there is none."""
     return "–" if not math.isfinite(number) else f"{number:+.{digits}f}".replace("-", "−")
+
+
+def measure(number: float, unit: str) -> str:
+    """A measured value with the decimals that its unit deserves; a dash where there is none."""
+    if not math.isfinite(number):
+        return "–"
+    text = f"{number:.{DECIMALS[unit]}f}" if unit in DECIMALS else f"{number:.3g}"
+    return text.replace("-", "−")
+
+
+def metric_name(metric: str) -> str:
+    """What a metric is called in text."""
+    return METRIC_NAMES.get(metric, words(metric))
 
 
 def words(name: str) -> str:
