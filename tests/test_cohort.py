@@ -238,3 +238,34 @@ def test_metrics_csv(tmp_path: Path) -> None:
         "p02,GM,unet,4,area,cm2,1.5\n"
         "p01,SOL,labels_zoi,,volume,ml,3\n"
     )
+
+
+def test_exposed_surface_and_failed_registration_are_told(tmp_path: Path) -> None:
+    folder = tmp_path / "evaluate" / "unet"
+    folder.mkdir(parents=True)
+    (folder / "p1.csv").write_text(
+        "structure,slice,metric,unit,value\n"
+        "GM,,volume,ml,200\nGM,,exposed,%,12.5\nSOL,,volume,ml,400\nSOL,,exposed,%,0.5\n"
+    )
+    labels = tmp_path / "evaluate" / "labels_shape"
+    labels.mkdir()
+    (labels / "p1.csv").write_text("structure,slice,metric,unit,value\nGM,,volume,ml,0\nSOL,,volume,ml,410\n")
+    summaries = tmp_path / "labels" / "shape"
+    summaries.mkdir(parents=True)
+    (summaries / "p1.json").write_text(
+        json.dumps(
+            {
+                "GM": {"status": "failed", "reason": "registration refused: no overlap"},
+                "SOL": {"status": "annotated", "reason": ""},
+            }
+        )
+    )
+    results = read_results([folder / "p1.csv", labels / "p1.csv"], [summaries / "p1.json"])
+    rows = volume_rows([Case("p1", "p1")], STRUCTURES, ["labels_shape", "unet"], results, {}, ["unet"])
+    found = {(row["structure"], row["source"]): row for row in rows}
+    assert found["GM", "unet"]["status"] == "partial"
+    assert "12 %" in found["GM", "unet"]["reason"]
+    assert found["SOL", "unet"]["status"] == "measured"
+    assert found["GM", "labels_shape"]["status"] == "failed"
+    assert found["GM", "labels_shape"]["volume_ml"] == ""
+    assert "registration refused" in found["GM", "labels_shape"]["reason"]

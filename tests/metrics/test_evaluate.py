@@ -32,7 +32,8 @@ def test_every_metric_has_a_unit_and_a_definition():
     labels = two_boxes()
     rng = np.random.default_rng(0)
     image = Volume(rng.integers(0, 255, labels.array.shape, dtype=np.uint8), labels.grid)
-    frame = evaluate(labels, labels, STRUCTURES, image, slices=True)
+    coverage = Volume(np.ones(labels.array.shape, dtype=np.float32), labels.grid)
+    frame = evaluate(labels, labels, STRUCTURES, image, coverage, slices=True)
     assert list(frame.columns) == ["structure", "slice", "metric", "unit", "value"]
     assert set(frame.metric) == set(DEFINITIONS)
     assert all(UNITS[metric] == unit for metric, unit in zip(frame.metric, frame.unit, strict=True))
@@ -171,3 +172,11 @@ def test_an_image_of_another_size_is_refused():
     labels = two_boxes()
     with pytest.raises(InputError, match="image"):
         evaluate(labels, labels, STRUCTURES, Volume(np.zeros((2, 2, 2), dtype=np.uint8), labels.grid))
+
+
+def test_without_a_reference_the_labels_tell_their_volume():
+    labels = two_boxes()
+    frame = evaluate(labels, None, STRUCTURES)
+    assert set(frame.metric) == {"volume"}
+    assert list(frame.structure) == list(STRUCTURES)
+    assert (frame.value > 0).any()

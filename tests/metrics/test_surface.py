@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from myosweep.metrics.surface import box_of, grid_diagonal, surface_distances, surface_indices
+from myosweep.metrics.surface import box_of, exposed_share, grid_diagonal, surface_distances, surface_indices
 from scipy.spatial.distance import cdist
 
 SHAPE = (6, 7, 8)
@@ -148,3 +148,15 @@ def test_box_of():
     assert box_of(mask) is None
     mask[1, 2, 3] = mask[2, 4, 3] = True
     assert box_of(mask) == (slice(1, 3), slice(2, 5), slice(3, 4))
+
+
+def test_exposed_share_of_a_box():
+    structure = np.zeros((6, 6, 6), dtype=bool)
+    structure[1:4, 2:4, 0:3] = True
+    known = np.ones_like(structure)
+    known[4:] = False
+    # 3 x 2 x 3 voxels of 3 x 2 x 1 mm: faces of 2, 3 and 6 mm2; against the unknown: the 2 x 3 faces above in z,
+    # and the 3 x 2 faces at the array's edge in x.
+    surface_mm2 = 2 * (6 * 2 + 9 * 3 + 6 * 6)
+    assert exposed_share(structure, known, (3, 2, 1)) == pytest.approx((6 * 2 + 6 * 6) / surface_mm2)
+    assert exposed_share(np.zeros_like(structure), known, (3, 2, 1)) == 0

@@ -37,9 +37,7 @@ def test_touching_everything_reruns_nothing(finished):
 
 
 def test_edited_smoothing_in_the_library_reruns_merging_and_what_follows(finished):
-    path = "workflow/myosweep/labels/smoothing.py"
-    text = finished.path(path).read_text()
-    finished.path(path).write_text(text + "\nUNUSED = 1\n")
+    finished.edit("workflow/myosweep/labels/merging.py", "- 1) + 0.8\n", "- 1) + 0.9\n")
     assert finished.planned(TARGET) == {"merge_labels": 6, "evaluate": 9, "measure_volumes": 1, **AFTER_LABELS}
 
 

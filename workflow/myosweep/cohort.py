@@ -19,6 +19,9 @@ NOT_ANNOTATED = "not_annotated"
 EXCLUDED = "excluded"
 FAILED = "failed"
 
+# Per cent of a structure's surface against the unknown: rough edges of a swept volume reach that much.
+LARGEST_EXPOSED = 3.0
+
 # What is known of one case by one source: structure -> volume_ml, reference_ml, status, reason.
 Result = Mapping[str, Mapping[str, Any]]
 Results = Mapping[tuple[str, str], Result]
@@ -34,7 +37,8 @@ def read_results(
     ----------
     evaluations
         Files {source}/{case}.csv with the columns structure, slice, metric, unit, value; read are the metrics
-        `volume` and `reference_volume` of the whole volume.
+        `volume`, `reference_volume` and `exposed` of the whole volume. A structure whose surface is exposed
+        by more than `LARGEST_EXPOSED` is partial, unless a summary says more.
     summaries
         Files {method}/{case}.json of merged labels: structure -> status, reason.
 
@@ -48,8 +52,12 @@ def read_results(
         with open(path, encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 key = {"volume": "volume_ml", "reference_volume": "reference_ml"}.get(row["metric"])
+                own = found.setdefault(row["structure"], {})
                 if key and not row["slice"]:
-                    found.setdefault(row["structure"], {})[key] = _number(row["value"])
+                    own[key] = _number(row["value"])
+                elif row["metric"] == "exposed" and float(row["value"]) > LARGEST_EXPOSED:
+                    own["status"] = PARTIAL
+                    own["reason"] = f"it leaves the swept volume: {float(row['value']):.0f} % of its surface"
     for path in map(Path, summaries):
         found = results.setdefault((path.stem, f"labels_{path.parent.name}"), {})
         for structure, summary in read_json(path).items():
@@ -155,7 +163,7 @@ def _status(
     reason = str(known.get("reason") or "")
     if status == NOT_ANNOTATED:
         return NOT_ANNOTATED, reason or "not annotated in any sweep"
-    if known.get("volume_ml") is None:
+    if status == FAILED or known.get("volume_ml") is None:
         return FAILED, reason or "there is no volume"
     return (PARTIAL if status == PARTIAL else MEASURED), reason
 

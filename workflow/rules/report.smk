@@ -1,4 +1,7 @@
-REPORT_ASSETS = ()
+REPORT_ASSETS = [
+    str(path.relative_to(workflow.basedir))
+    for path in sorted((Path(workflow.basedir) / "resources" / "report").iterdir())
+]
 FIGURES = ("montage.png", "areas.png", "view3d.png", "coverage.png")
 
 
@@ -68,7 +71,6 @@ rule report:
             "results/register/{case}/{acquisition}.json",
             acquisition=registered_acquisitions,
         ),
-        compounds=for_usable("results/compound/{case}/{acquisition}.json", acquisition=TABLES.acquisitions),
         histories=expand(
             "results/train/{model}/history.csv",
             model=[name for name in MODELS if name not in PRETRAINED],
@@ -86,7 +88,7 @@ rule report:
         mem_mb=megabytes(1000),
     params:
         settings=SETTINGS,
-        code=code_of("report", *REPORT_ASSETS),
+        code=code_of("report", "resources/colours.json", *REPORT_ASSETS),
     message:
         "Writing the report"
     script:

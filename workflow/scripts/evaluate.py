@@ -4,7 +4,7 @@ open_log(snakemake.log[0], snakemake.rule, snakemake.wildcards.case)
 
 from myosweep.io.files import whole_file
 from myosweep.io.volumes import read_volume
-from myosweep.metrics import evaluate
+from myosweep.metrics.evaluate import evaluate
 
 rows = evaluate(
     read_volume(snakemake.input.labels),

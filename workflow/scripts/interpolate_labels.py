@@ -6,7 +6,8 @@ import numpy as np
 
 from myosweep.io.files import read_json, write_json
 from myosweep.io.volumes import read_grid, read_transform, write_volume
-from myosweep.labels.acquisition import label_acquisition, read_annotated_sweeps, unknown_acquisition
+from myosweep.labels.reading import read_annotated_sweeps, unknown_acquisition
+from myosweep.labels.volumes import label_acquisition
 
 structures = snakemake.params.structures
 grid = read_grid(snakemake.input.base)

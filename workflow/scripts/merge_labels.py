@@ -13,6 +13,7 @@ labels, summary = merge_labels(
     snakemake.params.structures,
     smoothing_voxels=snakemake.params.smoothing_voxels,
     smooth_3d=snakemake.params.smooth_3d,
+    interpolation=snakemake.wildcards.method,
     hand=read_volume(snakemake.input.hand[0]) if snakemake.input.hand else None,
 )
 write_volume(snakemake.output.labels, labels)

@@ -17,6 +17,9 @@ from myosweep.metrics.volume import error_percent, volumes
 UNKNOWN = 255
 TOLERANCE_MM = 1.0
 
+MetricRow = tuple[str, str, str, str, float]
+COLUMNS = ["structure", "slice", "metric", "unit", "value"]
+
 UNITS = {
     "dice": "1",
     "iou": "1",
@@ -31,6 +34,7 @@ UNITS = {
     "found_completed": "%",
     "found": "%",
     "volume": "ml",
+    "exposed": "%",
     "reference_volume": "ml",
     "volume_error": "ml",
     "volume_error_percent": "%",
@@ -61,6 +65,7 @@ DEFINITIONS = {
     "found": f"The part of the whole reference border within {TOLERANCE_MM:g} mm of the measured mask's "
     "border, in %.",
     "volume": "The number of voxels times the voxel's volume, in ml.",
+    "exposed": "The part of the measured mask's surface that lies against voxels where nothing was swept, in %.",
     "reference_volume": "The reference's volume on its own grid, in ml.",
     "volume_error": "Measured minus reference volume, where the reference is known, in ml.",
     "volume_error_percent": "The volume error in % of the reference volume.",
@@ -72,7 +77,7 @@ DEFINITIONS = {
 
 def evaluate(
     labels: Volume,
-    reference: Volume,
+    reference: Volume | None,
     structures: Mapping[str, int],
     image: Volume | None = None,
     coverage: Volume | None = None,
@@ -80,7 +85,7 @@ def evaluate(
     tolerance_mm: float = TOLERANCE_MM,
     slices: bool = False,
 ) -> pd.DataFrame:
-    """Measure labels against a reference.
+    """Measure labels, and compare them with a reference where there is one.
 
     A reference on another grid is resampled to the labels' grid (nearest); beyond its own grid it is
     unknown. A voxel that is unknown (255) in either volume is left out of overlap, surfaces and borders: it
@@ -96,7 +101,7 @@ def evaluate(
     Parameters
     ----------
     labels, reference
-        uint8, (z, y, x).
+        uint8, (z, y, x); without a reference only what the labels alone tell.
     structures
         Label value by name.
     image, coverage
@@ -107,7 +112,9 @@ def evaluate(
     slices
         Also the areas of each z slice in which either mask has the structure.
 
-    Returns ------- Columns structure, slice (empty for the whole volume), metric, unit, value.
+    Returns
+    -------
+    Columns structure, slice (empty for the whole volume), metric, unit, value.
     `DEFINITIONS` says what each means.
 
     Raises
@@ -116,12 +123,6 @@ def evaluate(
         A volume does not hold labels or is not on the labels' grid.
     """
     ours = _labels_of(labels, "labels")
-    own_reference = _labels_of(reference, "reference")
-    if reference.grid.same_as(labels.grid):
-        theirs = own_reference
-    else:
-        moved = resample(Volume(own_reference, reference.grid), labels.grid, nearest=True, outside=UNKNOWN)
-        theirs = np.asarray(moved.array, dtype=np.uint8)
     for name, other in (("image", image), ("coverage", coverage)):
         if other is not None and other.array.shape != ours.shape:
             raise InputError(
@@ -130,23 +131,29 @@ def evaluate(
                 f"the labels' shape {ours.shape}",
                 "give the base acquisition's volume",
             )
-
+    rows = [*_own_rows(ours, labels, structures, coverage)]
+    if reference is None:
+        return pd.DataFrame(rows, columns=COLUMNS)
+    own_reference = _labels_of(reference, "reference")
+    if reference.grid.same_as(labels.grid):
+        theirs = own_reference
+    else:
+        moved = resample(Volume(own_reference, reference.grid), labels.grid, nearest=True, outside=UNKNOWN)
+        theirs = np.asarray(moved.array, dtype=np.uint8)
     counts = label_counts(ours, theirs)
-    own_volumes = volumes(labels, structures)
     reference_volumes = volumes(Volume(own_reference, reference.grid), structures)
     spacing = labels.grid.spacing[::-1]
     unknown = (ours == UNKNOWN) | (theirs == UNKNOWN)
     some_unknown: NDArray[np.bool_] | None = unknown if unknown.any() else None
     edges = None if image is None else _Edges(image, coverage, theirs, tuple(structures.values()), spacing)
 
-    rows: list[tuple[str, str, str, str, float]] = []
     for name, value in structures.items():
         found = overlap_of_label(counts, value)
         measured_ml = float(counts[value, :UNKNOWN].sum()) * labels.grid.voxel_ml
         results = [
             *_overlap_rows(found),
             *_surface_rows(ours == value, theirs == value, some_unknown, spacing, tolerance_mm, edges),
-            *_volume_rows(own_volumes[name], measured_ml, reference_volumes[name]),
+            *_volume_rows(measured_ml, reference_volumes[name]),
         ]
         rows += [(name, "", metric, UNITS[metric], result) for metric, result in results]
         if slices:
@@ -154,7 +161,20 @@ def evaluate(
                 (name, str(z), metric, UNITS[metric], area)
                 for z, metric, area in _areas(labels, theirs, value)
             ]
-    return pd.DataFrame(rows, columns=["structure", "slice", "metric", "unit", "value"])
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _own_rows(
+    ours: NDArray[np.uint8], labels: Volume, structures: Mapping[str, int], coverage: Volume | None
+) -> Iterator[MetricRow]:
+    """What the labels tell without a reference."""
+    own_volumes = volumes(labels, structures)
+    known = None if coverage is None else coverage.array != 0
+    for name, value in structures.items():
+        yield name, "", "volume", UNITS["volume"], own_volumes[name]
+        if known is not None:
+            share = surface.exposed_share(ours == value, known, labels.grid.spacing[::-1])
+            yield name, "", "exposed", UNITS["exposed"], 100 * share
 
 
 def _labels_of(volume: Volume, name: str) -> NDArray[np.uint8]:
@@ -177,9 +197,8 @@ def _overlap_rows(found: Overlap) -> Iterator[tuple[str, float]]:
     yield "recall", found.recall
 
 
-def _volume_rows(whole_ml: float, measured_ml: float, reference_ml: float) -> Iterator[tuple[str, float]]:
+def _volume_rows(measured_ml: float, reference_ml: float) -> Iterator[tuple[str, float]]:
     percent = error_percent(measured_ml, reference_ml)
-    yield "volume", whole_ml
     yield "reference_volume", reference_ml
     yield "volume_error", measured_ml - reference_ml
     yield "volume_error_percent", percent

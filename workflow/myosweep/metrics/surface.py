@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import find_objects
 from scipy.spatial import cKDTree
 
 
@@ -183,3 +184,36 @@ def surface_distances(
         spacing,
         grid_diagonal(reference.shape, spacing),
     )
+
+
+def exposed_share(structure: NDArray[np.bool_], known: NDArray[np.bool_], spacing: Sequence[float]) -> float:
+    """The share of a structure's surface, by area of voxel faces, that lies against unknown voxels.
+
+    Beyond the array nothing is known. 0 for an empty structure.
+
+    Parameters
+    ----------
+    structure, known
+        (z, y, x).
+    spacing
+        Along (z, y, x), mm.
+    """
+    box = find_objects(structure.view(np.uint8), max_label=1)[0]
+    if box is None:
+        return 0.0
+    # One voxel around the box, with unknown ones beyond the array.
+    wide = tuple(slice(max(0, part.start - 1), part.stop + 1) for part in box)
+    missing = [
+        (int(part.start == 0), int(part.stop == count))
+        for part, count in zip(box, structure.shape, strict=True)
+    ]
+    inside, seen = np.pad(structure[wide], missing), np.pad(known[wide], missing)
+    surface = exposed = 0.0
+    for axis in range(3):
+        face = float(np.prod(spacing)) / spacing[axis]
+        for step in (-1, 1):
+            # Rolled around, the outermost layer is compared with the opposite one: neither holds the structure.
+            border = inside & ~np.roll(inside, step, axis)
+            surface += face * np.count_nonzero(border)
+            exposed += face * np.count_nonzero(border & ~np.roll(seen, step, axis))
+    return exposed / surface
