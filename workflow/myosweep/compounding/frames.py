@@ -216,6 +216,8 @@ def _ranges(numbers: Sequence[int]) -> str:
 def _place(pixels: NDArray[Any], matrix: Matrix, grid: Grid, area: Rectangle | None) -> _Placed:
     if pixels.ndim not in (2, 3) or pixels.dtype not in (np.uint8, np.float32):
         raise ValueError(f"frames must be uint8 or float32 (row, column[, channel]), not {pixels.dtype}")
+    if not np.isfinite(matrix).all():
+        raise ValueError("the pose of a frame is not finite; leave frames out that cannot be used")
     if area is None:
         bounds = (0, pixels.shape[1] - 1, 0, pixels.shape[0] - 1)
     else:
@@ -293,7 +295,9 @@ def _compound(
     if fill:
         reach = _reach(placed, pairs, grid)
         for channel in range(channels):
-            _fill(values[..., channel], coverage[..., channel], grid, reach, threads)
+            if _coarse(placed, method):
+                _close_holes(values[..., channel], coverage[..., channel])
+            _measure(coverage[..., channel], grid, reach, threads)
     if flat:
         return Compounded(values[..., 0], coverage[..., 0])
     return Compounded(values, coverage)
@@ -360,10 +364,14 @@ def _reach(placed: Sequence[_Placed], pairs: Sequence[_Pair], grid: Grid) -> flo
     return (max((pair.steps for pair in pairs), default=0) / 2 + 6) * max(grid.spacing)
 
 
-def _fill(
-    values: NDArray[np.float32], coverage: NDArray[np.float32], grid: Grid, reach: float, threads: int
-) -> None:
-    nz = grid.size[2]
+def _coarse(placed: Sequence[_Placed], method: str) -> bool:
+    """Whether pixels are so far apart that voxels between them get nothing."""
+    sizes = [np.linalg.norm(item.image_to_index[:3, :2], axis=0).max() for item in placed]
+    return max(sizes, default=0.0) > (0.5 if method == "nearest" else 1.0) + 1e-6
+
+
+def _close_holes(values: NDArray[np.float32], coverage: NDArray[np.float32]) -> None:
+    nz = coverage.shape[0]
     # A hole that is open along all axes is closed after its neighbours, at most three times over.
     for _ in range(3):
         if not sum(mark_holes(coverage, z, z + 1) for z in range(nz)):
@@ -371,13 +379,17 @@ def _fill(
         for z in range(nz):
             fill_holes(values, coverage, z, z + 1)
         coverage[coverage == OPEN] = -1.0
+
+
+def _measure(coverage: NDArray[np.float32], grid: Grid, reach: float, threads: int) -> None:
+    """Write the distance to data into the coverage of filled voxels."""
     if not (coverage < 0).any():
         return
     distance = np.empty(coverage.shape, np.uint8)
     slices_to_data(coverage, distance)
     _in_parallel(
         lambda z: measure_distance(coverage, distance, grid.spacing, reach, z, z + 1),
-        range(nz),
+        range(grid.size[2]),
         threads,
         "slices of distances measured",
     )
