@@ -55,7 +55,7 @@ def read_results(
                 own = found.setdefault(row["structure"], {})
                 if key and not row["slice"]:
                     own[key] = _number(row["value"])
-                elif row["metric"] == "exposed" and float(row["value"]) > LARGEST_EXPOSED:
+                elif row["metric"] == "exposed" and float(row["value"] or 0) > LARGEST_EXPOSED:
                     own["status"] = PARTIAL
                     own["reason"] = f"it leaves the swept volume: {float(row['value']):.0f} % of its surface"
     for path in map(Path, summaries):

@@ -16,7 +16,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join([str(WORKFLOW), *filter(None, [os.env
 from myosweep.errors import InputError, InputErrors
 from myosweep.io.digests import files_digest, folder_digest
 from myosweep.io.tables import read_tables
-from myosweep.screening import read_excluded
+from myosweep.io.screens import read_excluded
 from myosweep.settings import read_settings
 from myosweep.sources import source_files
 

@@ -2,6 +2,7 @@ rule screen:
     input:
         recordings=recordings_of_case,
         masks=simulated_masks,
+        volumes=lambda wildcards: given_labels(wildcards.case) + reference_of(wildcards),
     output:
         "results/screen/{case}.json",
     log:
@@ -16,6 +17,8 @@ rule screen:
     params:
         sweeps=lambda wildcards: described(case_rows(wildcards)),
         masks=masks_digest,
+        compounding=SETTINGS["compounding"],
+        base=lambda wildcards: base_of(wildcards.case),
         structures=SETTINGS["structures"],
         world=SETTINGS["world"],
         code=code_of("screen"),

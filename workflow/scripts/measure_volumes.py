@@ -4,7 +4,7 @@ open_log(snakemake.log[0], snakemake.rule)
 
 from myosweep.cohort import read_results, volume_rows, write_metrics, write_volumes
 from myosweep.io.tables import Case
-from myosweep.screening import read_excluded
+from myosweep.io.screens import read_excluded
 
 params = snakemake.params
 rows = volume_rows(

@@ -5,7 +5,14 @@ open_log(snakemake.log[0], snakemake.rule, snakemake.wildcards.case)
 from myosweep.io.files import write_json
 from myosweep.screening import screen_case
 
+params = snakemake.params
 result = screen_case(
-    snakemake.wildcards.case, snakemake.params.sweeps, snakemake.params.structures, snakemake.params.world
+    snakemake.wildcards.case,
+    params.sweeps,
+    params.structures,
+    params.world,
+    snakemake.input.volumes,
+    params.compounding,
+    params.base,
 )
 write_json(snakemake.output[0], result)
