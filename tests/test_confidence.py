@@ -77,6 +77,7 @@ def dense_walk(image, known, alpha, beta, gamma):
     [
         (limb(), {}),
         (limb((48, 60), 1), {"alpha": 1.0, "beta": 30.0, "gamma": 0.2}),
+        (speckle((131, 97)), {}),
         (speckle((33, 33)), {"alpha": 0.0}),
         (speckle((31, 20)), {"beta": 0.0, "gamma": 0.0}),
         (np.full((20, 15), 7, dtype=np.uint8), {}),
@@ -248,3 +249,8 @@ def test_a_volume_without_its_coverage_is_refused():
         confidence_volume(volume, short, **DEFAULTS)
     with pytest.raises(InputError, match="beta"):
         confidence_volume(volume, coverage, alpha=2, beta=-1, gamma=0)
+
+
+def test_a_gigantic_image_is_refused_before_it_takes_the_memory():
+    with pytest.raises(InputError, match="at most"):
+        confidence_map(np.zeros((3000, 3000), dtype=np.uint8))

@@ -1,4 +1,4 @@
-"""The random walk's graph on an image: source and sink, weights between neighbours, the system to solve."""
+"""The random walk's graph on an image: source and sink, weights between neighbours, the linear system."""
 
 from __future__ import annotations
 
@@ -28,13 +28,6 @@ class Edges:
     down: NDArray[np.float64]
     diagonal: NDArray[np.float64]
     anti: NDArray[np.float64]
-
-    def transposed(self) -> Edges:
-        """The edges of the transposed image."""
-        anti = np.zeros(self.anti.shape[::-1])
-        anti[:-1, 1:] = self.anti[:-1, 1:].T
-        right, down = np.ascontiguousarray(self.down.T), np.ascontiguousarray(self.right.T)
-        return Edges(right, down, np.ascontiguousarray(self.diagonal.T), anti)
 
 
 def find_roles(known: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -117,57 +110,50 @@ def weigh_edges(
 
 
 @njit(cache=True)
-def _join(
-    band: NDArray[np.float64],
-    width: int,
-    right: NDArray[np.float64],
-    roles: NDArray[np.uint8],
-    a: int,
-    b: int,
-    weight: float,
-) -> None:
-    """Enter the edge between the pixels a < b into the lower band."""
-    role_a, role_b = roles[a], roles[b]
-    if role_a == FREE:
-        band[a * width] += weight
-        if role_b == SOURCE:
-            right[a] += weight
-    if role_b == FREE:
-        band[b * width] += weight
-        if role_a == SOURCE:
-            right[b] += weight
-        if role_a == FREE:
-            band[a * width + b - a] -= weight
-
-
-@njit(cache=True)
-def fill_band(
-    band: NDArray[np.float64],
+def fill_links(
+    links: NDArray[np.float64],
     right: NDArray[np.float64],
     roles: NDArray[np.uint8],
     cols: int,
     edge_right: NDArray[np.float64],
+    edge_anti: NDArray[np.float64],
     edge_down: NDArray[np.float64],
     edge_diagonal: NDArray[np.float64],
-    edge_anti: NDArray[np.float64],
 ) -> None:
     """Fill the walk's system: the graph's Laplacian on the free pixels, the identity on the others.
 
-    Pixels are numbered along the rows. All arrays are flat; weights are 0 where there is no edge; the band
-    has the layout of `solve_band`, with a width of cols + 2.
+    Pixels are numbered along the rows, n in all; all arrays are flat.
+
+    Parameters
+    ----------
+    links
+        Shape (5 n,), filled with the matrix: its diagonal, then the entries that join pixel a to a + 1, a +
+        cols - 1, a + cols and a + cols + 1.
+    right
+        Shape (n,), filled with the right side.
+    roles, edge_right, edge_anti, edge_down, edge_diagonal
+        Shape (n,); weights are 0 where there is no edge.
     """
-    n, width = roles.size, cols + 2
-    band[:] = 0.0
+    n = roles.size
+    links[:] = 0.0
     right[:] = 0.0
     for a in range(n):
         if roles[a] != FREE:
-            band[a * width] = 1.0
-    for a in range(n):
-        if edge_right[a] > 0.0:
-            _join(band, width, right, roles, a, a + 1, edge_right[a])
-        if edge_anti[a] > 0.0:
-            _join(band, width, right, roles, a, a + cols - 1, edge_anti[a])
-        if edge_down[a] > 0.0:
-            _join(band, width, right, roles, a, a + cols, edge_down[a])
-        if edge_diagonal[a] > 0.0:
-            _join(band, width, right, roles, a, a + cols + 1, edge_diagonal[a])
+            links[a] = 1.0
+    steps = (1, cols - 1, cols, cols + 1)
+    for e, edge in enumerate((edge_right, edge_anti, edge_down, edge_diagonal)):
+        for a in range(n):
+            weight = edge[a]
+            if weight == 0.0:
+                continue
+            b = a + steps[e]
+            if roles[a] == FREE:
+                links[a] += weight
+                if roles[b] == SOURCE:
+                    right[a] += weight
+            if roles[b] == FREE:
+                links[b] += weight
+                if roles[a] == SOURCE:
+                    right[b] += weight
+                if roles[a] == FREE:
+                    links[(e + 1) * n + a] -= weight

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from myosweep.confidence.banded import solve_band
-from myosweep.confidence.graph import OUTSIDE, SOURCE, fill_band, find_roles, weigh_edges
+from myosweep.confidence.dissection import MOST_PIXELS, Memory, solve
+from myosweep.confidence.graph import OUTSIDE, SOURCE, fill_links, find_roles, weigh_edges
 from myosweep.errors import InputError
 from myosweep.io.volumes import Volume
 from myosweep.progress import track
@@ -27,7 +27,7 @@ def confidence_map(
 
     The beam runs down the columns. Source is the first known pixel of each column (the transducer's row),
     sink the last one; the walk steps to the eight neighbours with the weights of `graph.weigh_edges`. The
-    linear system is solved exactly, by Cholesky factorisation. With every pixel known this is MONAI's
+    linear system is solved exactly (`dissection`). With every pixel known this is MONAI's
     UltrasoundConfidenceMapTransform (mode B, all sinks) to 1e-9. Unknown pixels lie outside the graph: a
     column of a compounded slice begins and ends where its own data do, and depth counts from there,
     relative to the longest column. A known piece without a sink has confidence 1, one without a source 0
@@ -54,7 +54,8 @@ def confidence_map(
     Raises
     ------
     InputError
-        The image is not a plane of finite real numbers, the mask does not fit, or a parameter is negative.
+        The image is not a plane of finite real numbers or has more than 4 million pixels, the mask does
+        not fit, or a parameter is negative.
     """
     _check_parameters(alpha, beta, gamma)
     image = _checked_image(np.asarray(image), known)
@@ -62,7 +63,7 @@ def confidence_map(
     result = np.zeros(image.shape)
     if mask.any():
         box = _box(mask)
-        result[box] = _solve(image[box], mask[box], alpha, beta, gamma, Workspace())
+        result[box] = _solve(image[box], mask[box], alpha, beta, gamma, Memory())
     return result
 
 
@@ -97,27 +98,14 @@ def confidence_volume(volume: Volume, coverage: Volume, *, alpha: float, beta: f
             "give the coverage that was made with the volume",
         )
     result = np.zeros(values.shape, dtype=np.float32)
-    workspace = Workspace()
+    memory = Memory()
     for z in track(range(len(values)), len(values), "slices mapped"):
         mask = covered[z] != 0
         if mask.any():
             box = _box(mask)
             image = _checked_image(values[z], mask, f"confidence map, slice {z}")
-            result[z][box] = _solve(image[box], mask[box], alpha, beta, gamma, workspace)
+            result[z][box] = _solve(image[box], mask[box], alpha, beta, gamma, memory)
     return Volume(result, volume.grid)
-
-
-class Workspace:
-    """Memory for a system, kept from one slice to the next."""
-
-    def __init__(self) -> None:
-        self._flat = np.empty(0)
-
-    def take(self, size: int) -> NDArray[np.float64]:
-        """`size` numbers, whatever they are."""
-        if self._flat.size < size:
-            self._flat = np.empty(size)
-        return self._flat[:size]
 
 
 def _solve(
@@ -126,32 +114,23 @@ def _solve(
     alpha: float,
     beta: float,
     gamma: float,
-    workspace: Workspace,
+    memory: Memory,
 ) -> NDArray[np.float64]:
+    rows, cols = image.shape
+    if image.size > MOST_PIXELS:
+        raise InputError(
+            "confidence map", f"{rows} x {cols} pixels", f"at most {MOST_PIXELS} pixels", "reduce the image"
+        )
     edges = weigh_edges(image, known, alpha, beta, gamma)
     roles = find_roles(known)
-    # Work grows with the square of the width and only once with the length: number along the shorter side.
-    flip = image.shape[0] < image.shape[1]
-    if flip:
-        edges, roles = edges.transposed(), np.ascontiguousarray(roles.T)
-    cols = roles.shape[1]
-    band = workspace.take(roles.size * (cols + 2))
-    solution = np.empty(roles.size)
-    fill_band(
-        band,
-        solution,
-        roles.ravel(),
-        cols,
-        edges.right.ravel(),
-        edges.down.ravel(),
-        edges.diagonal.ravel(),
-        edges.anti.ravel(),
-    )
-    solve_band(band, cols + 2, solution)
-    result = np.clip(solution.reshape(roles.shape), 0.0, 1.0)
+    solution, links = np.empty(image.size), memory.take("links", 5 * image.size)
+    weights = (edges.right, edges.anti, edges.down, edges.diagonal)
+    fill_links(links, solution, roles.ravel(), cols, *(weight.ravel() for weight in weights))
+    solve(links, solution, cols, memory)
+    result = np.clip(solution.reshape(rows, cols), 0.0, 1.0)
     result[roles == SOURCE] = 1.0
     result[roles == OUTSIDE] = 0.0
-    return result.T if flip else result
+    return result
 
 
 def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
