@@ -190,3 +190,11 @@ def test_two_runs_give_the_same_bytes(made):
     again, summary = label([sweep(-29), sweep(-2, reverse=True)])
     assert again.array.tobytes() == made[0].array.tobytes()
     assert summary == made[1]
+
+
+def test_frames_outside_of_the_grid_are_no_empty_muscle():
+    away = rigid_transform(np.eye(3), (500, 0, 0))
+    fractions, summary = label([sweep(-29, world=away)])
+    assert (fractions.array == UNKNOWN).all()
+    assert summary["GM"]["status"] == "not_annotated"
+    assert "outside" in summary["GM"]["reason"]

@@ -246,7 +246,11 @@ def _judge(fixed: tuple[Volume, Volume], moving: tuple[Volume, Volume], motion: 
     def compare(matrix: Matrix) -> tuple[float, float, float]:
         common = inside & (resample(moving[1], grid, matrix, nearest=True).array > 0)
         first, second = ours.array[common], resample(theirs, grid, matrix).array[common]
-        return first.size / smaller, information_correlation(first, second), _correlation(first, second)
+        return (
+            float(first.size / smaller),
+            information_correlation(first, second),
+            _correlation(first, second),
+        )
 
     overlap_before, similarity_before, correlation_before = compare(np.eye(4))
     overlap, similarity, correlation = compare(motion)

@@ -121,12 +121,17 @@ def judge(found: Exposure, open_ends: Sequence[OpenEnd]) -> tuple[str, str]:
 
 
 def summary_of(
-    found: Exposure, open_ends: Sequence[OpenEnd], frames: int, sweeps: int, axis: int
+    found: Exposure, open_ends: Sequence[OpenEnd], frames: int, sweeps: int, axis: int, seen: bool
 ) -> dict[str, Any]:
-    """Plain values for JSON: status, reason and what they rest on."""
+    """Plain values for JSON: status, reason and what they rest on.
+
+    seen: whether anything is known of the structure in any voxel.
+    """
     status, reason = judge(found, open_ends)
     if frames == 0:
         status, reason = NOT_ANNOTATED, "no frame of it is annotated"
+    elif not seen:
+        status, reason = NOT_ANNOTATED, "its annotated frames lie outside of the volume"
     return {
         "status": status,
         "reason": reason,

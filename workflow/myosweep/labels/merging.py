@@ -12,7 +12,7 @@ from scipy.ndimage import correlate1d, find_objects
 from myosweep.errors import InputError
 from myosweep.geometry import Grid
 from myosweep.io.volumes import Volume
-from myosweep.labels.completeness import NOT_ANNOTATED, OpenEnd, exposure, summary_of
+from myosweep.labels.completeness import ANNOTATED, NOT_ANNOTATED, PARTIAL, OpenEnd, exposure, summary_of
 from myosweep.labels.fractions import FULL, UNKNOWN
 from myosweep.labels.hand import read_hand
 
@@ -132,7 +132,7 @@ def merge_labels(
             merged[name] |= _why_nothing([summary[name] for summary in summaries])
         if name in drawn:
             merged[name]["source"] = "hand"
-    missing = ",".join(name for name in structures if not merged[name]["annotated_frames"])
+    missing = ",".join(name for name in structures if merged[name]["status"] not in (ANNOTATED, PARTIAL))
     return Volume(labels, grid, {"not_annotated": missing} if missing else {}), merged
 
 
@@ -212,7 +212,7 @@ def _summary(
         known |= source != UNKNOWN
     ends = [OpenEnd(**end) for part in parts for end in part["open_ends"]]
     frames = sum(part["annotated_frames"] for part in parts)
-    summary = summary_of(
-        exposure(structure, known, grid, axis), ends, frames, sum(part["sweeps"] for part in parts), axis
-    )
+    found = exposure(structure, known, grid, axis)
+    sweeps = sum(part["sweeps"] for part in parts)
+    summary = summary_of(found, ends, frames, sweeps, axis, bool(known.any()))
     return {**summary, "voxels": int(np.count_nonzero(structure)), "source": "annotations" if parts else ""}

@@ -99,7 +99,7 @@ def label_acquisition(
         parts = list(_parts(sweeps, name, value, method, acquisition_to_base, image_area))
         frames = sum(len(part.memberships.annotated) for part in parts)
         axis = _axis(parts, grid)
-        found = Exposure(0.0, 0.0, 0.0)
+        found, seen = Exposure(0.0, 0.0, 0.0), False
         if frames:
             total = sum(_count(part) + 1 for part in parts)
             made = compound_frames(
@@ -109,13 +109,14 @@ def label_acquisition(
                 threads=threads,
             )
             known = made.coverage != 0
+            seen = bool(known.any())
             target = fractions[..., component]
             for z in range(grid.shape[0]):
                 scaled = np.rint(np.clip(made.values[z], 0, 1) * FULL)
                 target[z] = np.where(known[z], scaled, UNKNOWN).astype(np.uint8)
             found = exposure((target >= FULL // 2) & known, known, grid, axis)
         ends = [end for part in parts for end in _open_ends(part, grid, axis)]
-        summaries[name] = summary_of(found, ends, frames, len(parts), axis)
+        summaries[name] = summary_of(found, ends, frames, len(parts), axis, seen)
     return Volume(fractions, grid), summaries
 
 
