@@ -132,6 +132,7 @@ def add_nearest(
 ) -> None:
     """Give each pixel of an 8-bit frame (row, column) to the nearest voxel; see `add_trilinear`."""
     nz, ny, nx = sums.shape[0], sums.shape[1], sums.shape[2]
+    flat = sums.reshape(-1)
     whole = np.int64(ONE)
     for row in range(area[2], area[3] + 1):
         x0 = m[0, 1] * row + m[0, 3]
@@ -143,8 +144,9 @@ def add_nearest(
             iy = math.floor(y0 + m[1, 0] * column + 0.5)
             iz = math.floor(z0 + m[2, 0] * column + 0.5)
             if 0 <= ix < nx and 0 <= iy < ny and 0 <= iz < nz:
-                sums[iz, iy, ix, 0, 0] += whole
-                sums[iz, iy, ix, 0, 1] += whole * np.int64(frame[row, column])
+                at = np.uint64(2 * ((iz * ny + iy) * nx + ix))
+                flat[at] += whole
+                flat[at + np.uint64(1)] += whole * np.int64(frame[row, column])
 
 
 @njit(cache=True, nogil=True)

@@ -44,7 +44,8 @@ def add_between(
     """
     nz, ny, nx = sums.shape[0], sums.shape[1], sums.shape[2]
     channels = before.shape[2]
-    flat = sums.reshape(-1)
+    flat, flat_between = sums.reshape(-1), between.reshape(-1)
+    none, odd = np.uint64(0), np.uint64(1)
     pair = 2 * channels
     sx, sy, sz = np.uint64(pair), np.uint64(pair * nx), np.uint64(pair * nx * ny)
     for step in range(1, steps):
@@ -62,12 +63,11 @@ def add_between(
                 z = z0 + m[2, 0] * column
                 ix, iy, iz = math.floor(x), math.floor(y), math.floor(z)
                 if 0 <= ix < nx - 1 and 0 <= iy < ny - 1 and 0 <= iz < nz - 1:
-                    # Most voxels of a dense sweep have data, and need nothing from here.
-                    at = np.uint64(((iz * ny + iy) * nx + ix) * pair)
-                    full = True
-                    for channel in range(0, pair, 2):
-                        here = at + np.uint64(channel)
-                        full = full and (
+                    at = ((iz * ny + iy) * nx + ix) * pair
+                    for channel in range(channels):
+                        here = np.uint64(at + 2 * channel)
+                        # Most voxels of a dense sweep have data, and need nothing from here.
+                        if (
                             flat[here] != 0
                             and flat[here + sx] != 0
                             and flat[here + sy] != 0
@@ -76,9 +76,27 @@ def add_between(
                             and flat[here + sz + sx] != 0
                             and flat[here + sz + sy] != 0
                             and flat[here + sz + sy + sx] != 0
-                        )
-                    if full:
-                        continue
+                        ):
+                            continue
+                        one = float(before[row, column, channel])
+                        two = float(after[row, column, channel])
+                        value = ((steps - step) * one + step * two) / steps
+                        if math.isnan(value):
+                            continue
+                        for dz in range(2):
+                            wz = (z - iz if dz else 1.0 - (z - iz)) * ONE
+                            for dy in range(2):
+                                wy = wz * (y - iy if dy else 1.0 - (y - iy))
+                                there = here + (sz if dz else none) + (sy if dy else none)
+                                for dx in range(2):
+                                    weight = math.floor(wy * (x - ix if dx else 1.0 - (x - ix)) + 0.5)
+                                    if flat[there] == 0 and weight >= LEAST:
+                                        flat_between[there] += np.int64(weight)
+                                        flat_between[there + odd] += np.int64(
+                                            math.floor(weight * value + 0.5)
+                                        )
+                                    there += sx
+                    continue
                 for dz in range(max(0, -iz), min(2, nz - iz)):
                     wz = (z - iz if dz else 1.0 - (z - iz)) * ONE
                     for dy in range(max(0, -iy), min(2, ny - iy)):
