@@ -3,9 +3,8 @@ import sys
 
 import numpy as np
 import pytest
-from myosweep.figures import draw_case
 from myosweep.figures.areas import open_ends
-from myosweep.figures.case import PICTURES
+from myosweep.figures.case import PICTURES, draw_case
 from myosweep.figures.montage import cross_section_slices
 from myosweep.figures.scene import make_scene, survey
 from myosweep.figures.style import structure_colours
@@ -234,3 +233,17 @@ def test_colours_of_other_names_differ():
     colours = structure_colours(["GM", "a", "b", "GL", "c"])
     assert len(set(colours.values())) == 5
     assert structure_colours(["muscle"])["muscle"] not in structure_colours(["GM", "GL", "SOL"]).values()
+
+
+def test_mean_confidence_within_each_structure(case, tmp_path):
+    labels = case["labels"]["labels_shape"].array
+    confidence = np.where(labels == 1, 0.25, np.where(labels == 7, 0.75, 1.0)).astype(np.float32)
+    draw_case(
+        "p01",
+        *case.values(),
+        STRUCTURES,
+        tmp_path,
+        confidence=Volume(confidence, case["image"].grid),
+        renderer="simple",
+    )
+    assert read_json(tmp_path / "summary.json")["confidence"] == {"GM": 0.25, "muscle": 0.75}

@@ -1,8 +1,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from myosweep.figures import draw_cohort, draw_training
-from myosweep.figures.cohort import cases_in_test, counted_rows, signed, whole_volume
+from myosweep.figures.cohort import cases_in_test, counted_rows, draw_cohort, signed, whole_volume
+from myosweep.figures.training import draw_training
 from PIL import Image
 
 

@@ -52,10 +52,13 @@ def test_the_gravest_flag_comes_first():
         case,
         [{"acquisition": "superficial", "accepted": False, "reason": "overlap"}],
         [{"acquisition": "deep", "sweep": "1", "frames": "100", "usable_frames": "50", "left_out": "0-49"}],
-        {"structures_filled_percent": 40.0, "open_outline_mm": {"labels_shape": {"GM": 30.0, "SOL": 90.0}}},
+        {
+            "structures_filled_percent": 40.0,
+            "confidence": {"GM": 0.1, "SOL": 0.5},
+            "open_outline_mm": {"labels_shape": {"GM": 30.0, "SOL": 90.0}},
+        },
         pd.DataFrame(
             [
-                {"metric": "confidence", "structure": "GM", "source": "labels_shape", "value": 0.1},
                 {"metric": "border_distinct", "structure": "GM", "source": "labels_shape", "value": 20.0},
                 {"metric": "border_distinct", "structure": "GM", "source": "unet", "value": 20.0},
             ]

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from myosweep.errors import InputError
 from myosweep.io.files import write_json
-from myosweep.report import write, write_report
-from myosweep.report.write import page_names
+from myosweep.report import write
+from myosweep.report.write import page_names, write_report
 from PIL import Image
 
 HOSTILE = '<script>alert("x")</script> & $y'
@@ -342,3 +342,11 @@ def test_page_names_are_plain_and_differ():
     assert names["p01"] == "p01"
     assert len({name.lower() for name in names.values()}) == 6
     assert all(Path(name).name == name and " " not in name for name in names.values())
+
+
+def test_what_needs_no_reference_is_not_called_accuracy(tmp_path):
+    inputs = write_tables(tmp_path, [row("p0")], [metric("p0", "labels_shape", "volume", 210.0, unit="ml")])
+    write_report(tmp_path / "report", **inputs, settings={"structures": {"GM": 1}})
+    pages = pages_of(tmp_path / "report")
+    assert "Accuracy" not in pages["index.html"].text
+    assert "210.0" in pages["case/p0.html"].text

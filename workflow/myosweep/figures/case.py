@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from myosweep.figures.areas import draw_areas
 from myosweep.figures.coverage import draw_coverage, shares_in_words
 from myosweep.figures.montage import draw_montage
 from myosweep.figures.scene import OPEN_OUTLINE_SHARE, Scene, Survey, make_scene, survey
 from myosweep.figures.surfaces import draw_surfaces
 from myosweep.io.files import write_json
-from myosweep.io.volumes import Volume
+from myosweep.io.volumes import Volume, resample
 
 PICTURES = ("montage.png", "view3d.png", "areas.png", "coverage.png")
 
@@ -25,6 +27,7 @@ def draw_case(
     structures: dict[str, int],
     output_dir: str | Path,
     *,
+    confidence: Volume | None = None,
     main: str | None = None,
     axes: Literal["probe", "world"] = "probe",
     renderer: Literal["auto", "simple"] = "auto",
@@ -47,6 +50,8 @@ def draw_case(
         Label value of each structure, in the order of legends.
     output_dir
         Made if it is not there.
+    confidence
+        float32 (z, y, x) in 0..1, or None: its mean within each structure goes to the summary.
     main
         The source that is drawn in space and whose structures the shares of filled voxels refer to; the first
         one where it is not given or not there.
@@ -65,7 +70,27 @@ def draw_case(
     draw_areas(scene, counted, folder / "areas.png")
     draw_coverage(scene, counted, folder / "coverage.png")
     remark = draw_surfaces(scene, counted, folder / "view3d.png", renderer)
-    write_json(folder / "summary.json", summarise(scene, counted, remark))
+    write_json(
+        folder / "summary.json",
+        {**summarise(scene, counted, remark), "confidence": mean_confidence(scene, confidence)},
+    )
+
+
+def mean_confidence(scene: Scene, confidence: Volume | None) -> dict[str, float]:
+    """Mean confidence within each structure of the first source; structures without a voxel are left out."""
+    if confidence is None or scene.main is None:
+        return {}
+    if not confidence.grid.same_as(scene.grid):
+        confidence = resample(confidence, scene.grid)
+    sums, counts = np.zeros(256), np.zeros(256)
+    for mask, values in zip(scene.labels[scene.main], confidence.array, strict=True):
+        sums += np.bincount(mask.ravel(), weights=values.ravel(), minlength=256)
+        counts += np.bincount(mask.ravel(), minlength=256)
+    return {
+        name: round(float(sums[value] / counts[value]), 4)
+        for name, value in scene.structures.items()
+        if counts[value]
+    }
 
 
 def summarise(scene: Scene, counted: Survey, remark: str) -> dict[str, Any]:

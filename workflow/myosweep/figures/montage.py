@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib.patheffects as effects
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -30,6 +29,7 @@ from myosweep.figures.style import (
 CROSS_SECTIONS = 6
 LEFT, RIGHT, TOP, BOTTOM = 0.62, 0.12, 0.72, 0.5
 GAP, TITLE = 0.12, 0.22
+Handle = Line2D | Patch | tuple[Line2D, Line2D]
 HATCH = "#8E8E8E"
 
 
@@ -123,39 +123,36 @@ def draw_montage(scene: Scene, survey: Survey, path: Path) -> None:
                 fontsize=8,
             )
         figure.text(LEFT / WIDTH_INCH, 1 - 0.12 / height, scene.case, va="top", fontsize=12, weight="bold")
-        handles: list[Line2D | Patch] = [*legend_handles(scene)]
+        handles = legend_handles(scene)
         if hatched:
-            handles.append(
-                Patch(facecolor="#555555", edgecolor=HATCH, hatch="////", lw=0, label="labels unknown")
-            )
+            unknown = Patch(facecolor="#555555", edgecolor=HATCH, hatch="////", lw=0)
+            handles.append((unknown, "labels unknown"))
         if handles:
             figure.legend(
-                handles=handles,
+                [handle for handle, _ in handles],
+                [label for _, label in handles],
                 loc="upper left",
-                bbox_to_anchor=((LEFT - 0.1) / WIDTH_INCH, 1 - 0.33 / height),
+                bbox_to_anchor=(LEFT / WIDTH_INCH, 1 - 0.33 / height),
                 ncols=len(handles),
                 columnspacing=1.4,
                 handlelength=2.2,
+                borderpad=0,
                 borderaxespad=0,
             )
         save(figure, path)
 
 
-def legend_handles(scene: Scene, on_image: bool = True) -> list[Line2D]:
+def legend_handles(scene: Scene) -> list[tuple[Handle, str]]:
     """Structures by colour, sources by line, the reference last."""
-    colours = structure_colours(scene.structures)
-    handles = []
+    handles: list[tuple[Handle, str]] = []
     if scene.labels or scene.reference is not None:
-        handles = [Line2D([], [], color=colour, lw=4, label=name) for name, colour in colours.items()]
+        for name, colour in structure_colours(scene.structures).items():
+            handles.append((Line2D([], [], color=colour, lw=4), name))
     for name, line in source_lines(list(scene.labels)).items():
-        handles.append(Line2D([], [], color=INK, lw=1.6, ls=line, label=name))
+        handles.append((Line2D([], [], color=INK, lw=1.6, ls=line), name))
     if scene.reference is not None:
-        handle = Line2D(
-            [], [], color="white" if on_image else INK, lw=1.6, ls=REFERENCE_LINE, label="reference"
-        )
-        if on_image:
-            handle.set_path_effects([effects.Stroke(linewidth=3.4, foreground="#444444"), effects.Normal()])
-        handles.append(handle)
+        ground = Line2D([], [], color="#444444", lw=6, solid_capstyle="butt")
+        handles.append(((ground, Line2D([], [], color="white", lw=1.4, ls=REFERENCE_LINE)), "reference"))
     return handles
 
 
@@ -189,8 +186,9 @@ def _panel(
         hatched = _hatch_unknown(axes, x, y, main, cut_known=image > 0)
     lines = source_lines(list(scene.labels))
     for source, mask in scene.labels.items():
+        width = 1.5 if source == scene.main else 1.1
         for name, value in scene.structures.items():
-            outline(axes, x, y, cut(mask) == value, colours[name], lines[source], 1.5)
+            outline(axes, x, y, cut(mask) == value, colours[name], lines[source], width)
     if scene.reference is not None:
         reference = cut(scene.reference)
         for value in scene.structures.values():
@@ -239,7 +237,7 @@ def _hatch_unknown(
 ) -> bool:
     """Hatch where there is an image but the labels are unknown."""
     unknown = (mask == UNKNOWN) & cut_known
-    if len(x) < 2 or len(y) < 2 or unknown.mean() < 0.002:
+    if len(x) < 2 or len(y) < 2 or unknown.mean() < 0.02:
         return False
     filled = axes.contourf(x, y, unknown.astype(np.float32), levels=[0.5, 2], colors="none", hatches=["////"])
     filled.set_edgecolor(HATCH)

@@ -11,11 +11,12 @@ INPUT holds `fractions` (structure, z, y, x) in 0..1, `spacing` (x, y, z) mm, `c
 import sys
 
 import numpy as np
-import pyvista as pv
 
 
 def main(source: str, target: str) -> None:
     """Render every view of one input."""
+    import pyvista as pv
+
     job = np.load(source)
     fractions, spacing = job["fractions"], job["spacing"]
     meshes = []

@@ -15,6 +15,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from myosweep.figures import render
 from myosweep.figures.layout import Box, add_axes
 from myosweep.figures.scene import Scene, Survey
 from myosweep.figures.style import (
@@ -29,7 +30,7 @@ from myosweep.figures.style import (
 )
 from myosweep.progress import log
 
-RENDERER = Path(__file__).with_name("render.py")
+RENDERER = Path(render.__file__)
 VOXELS = 3_000_000
 ANGLES = (-35.0, 145.0)
 VIEWS = ("Seen from the probe's side", "Seen from the deep side")

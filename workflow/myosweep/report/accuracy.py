@@ -10,6 +10,9 @@ import pandas as pd
 
 from myosweep.figures.cohort import counted_rows, is_model
 
+# What is measured of a mask alone, or of the reference alone, says nothing of accuracy.
+WITHOUT_REFERENCE = ("volume", "exposed", "reference_volume", "area", "reference_area")
+
 
 @dataclass(frozen=True)
 class Statistic:
@@ -46,8 +49,10 @@ def accuracy_tables(
     """A table for each source: labels over all cases with a reference, models over test cases alone."""
     if metrics.empty:
         return []
-    counted = counted_rows(metrics, test_cases)
+    counted = counted_rows(metrics[~metrics["metric"].isin(WITHOUT_REFERENCE)], test_cases)
     tables = []
+    if counted.empty:
+        return []
     for source in dict.fromkeys(metrics["source"]):
         part = counted[counted["source"] == source]
         found = part.groupby(["metric", "structure"], sort=False)["value"]

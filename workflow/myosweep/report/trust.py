@@ -165,6 +165,9 @@ def _summary_flags(case: Case, summary: Mapping[str, Any]) -> list[Flag]:
     filled = summary.get("structures_filled_percent")
     if filled is not None and filled > FILLED_PERCENT:
         flags.append(Flag("filled", f"{filled:.0f} % of the structures' voxels"))
+    for structure, confidence in (summary.get("confidence") or {}).items():
+        if confidence < LOW_CONFIDENCE:
+            flags.append(Flag("confidence", f"{structure}: {confidence:.2f} in the mean"))
     for source, lengths in (summary.get("open_outline_mm") or {}).items():
         for structure, length in lengths.items():
             row = case.find(source, structure)
@@ -192,8 +195,6 @@ def _metric_flags(metrics: pd.DataFrame | None) -> list[Flag]:
     flags = []
     for row in metrics.to_dict("records"):
         metric, structure, value = row["metric"], row["structure"], number(row["value"])
-        if metric == "confidence" and value < LOW_CONFIDENCE:
-            flags.append(Flag("confidence", f"{structure} ({row['source']}): {value:.2f}"))
         if metric == "border_distinct" and 100 - value > COMPLETED_PERCENT:
             # The border is the reference's, the same for every source.
             flags.append(Flag("border", f"{structure}: {100 - value:.0f} % of the border"))
