@@ -155,8 +155,8 @@ def test_exposed_share_of_a_box():
     structure[1:4, 2:4, 0:3] = True
     known = np.ones_like(structure)
     known[4:] = False
-    # 3 x 2 x 3 voxels of 3 x 2 x 1 mm: faces of 2, 3 and 6 mm2; against the unknown: the 2 x 3 faces above in z,
-    # and the 3 x 2 faces at the array's edge in x.
+    # 3 x 2 x 3 voxels of 3 x 2 x 1 mm: faces of 2, 3 and 6 mm2; against the unknown: the 2 x 3 faces above
+    # in z, and the 3 x 2 faces at the array's edge in x.
     surface_mm2 = 2 * (6 * 2 + 9 * 3 + 6 * 6)
     assert exposed_share(structure, known, (3, 2, 1)) == pytest.approx((6 * 2 + 6 * 6) / surface_mm2)
     assert exposed_share(np.zeros_like(structure), known, (3, 2, 1)) == 0

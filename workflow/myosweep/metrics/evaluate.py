@@ -65,7 +65,7 @@ DEFINITIONS = {
     "found": f"The part of the whole reference border within {TOLERANCE_MM:g} mm of the measured mask's "
     "border, in %.",
     "volume": "The number of voxels times the voxel's volume, in ml.",
-    "exposed": "The part of the measured mask's surface that lies against voxels where nothing was swept, in %.",
+    "exposed": "The part of the measured mask's surface that lies against what was not swept, in %.",
     "reference_volume": "The reference's volume on its own grid, in ml.",
     "volume_error": "Measured minus reference volume, where the reference is known, in ml.",
     "volume_error_percent": "The volume error in % of the reference volume.",

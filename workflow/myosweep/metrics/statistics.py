@@ -89,8 +89,10 @@ def true_volume_interval(volume_ml: float, agreed: Agreement) -> tuple[float, fl
     agreed
         Of `agreement(..., relative=True)` over the cases that have a reference.
 
-    Returns ------- None where fewer than three cases have a reference, or where they scatter so much that
-    there is no upper bound (the lower limit of the error reaches -100 %).
+    Returns
+    -------
+    None where fewer than three cases have a reference, or where they scatter so much that there is no upper
+    bound (the lower limit of the error reaches -100 %).
     """
     if agreed.n < FEWEST_CASES or not agreed.low > -100.0:
         return None

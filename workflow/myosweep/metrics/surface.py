@@ -212,7 +212,7 @@ def exposed_share(structure: NDArray[np.bool_], known: NDArray[np.bool_], spacin
     for axis in range(3):
         face = float(np.prod(spacing)) / spacing[axis]
         for step in (-1, 1):
-            # Rolled around, the outermost layer is compared with the opposite one: neither holds the structure.
+            # Rolled around, the outermost layer meets the opposite one: neither holds the structure.
             border = inside & ~np.roll(inside, step, axis)
             surface += face * np.count_nonzero(border)
             exposed += face * np.count_nonzero(border & ~np.roll(seen, step, axis))
