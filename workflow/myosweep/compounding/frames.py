@@ -342,9 +342,9 @@ def _with_channels(pixels: NDArray[Any]) -> NDArray[np.float32]:
 def _add_between(one: _Placed, two: _Placed, steps: int, bottom: int, sums: Sums, between: Sums) -> None:
     if one.pixels.shape != two.pixels.shape or one.area != two.area:
         return
-    # Half a voxel from pixel to pixel is fine enough: every voxel has several.
+    # Three pixels along two voxels are enough, as each reaches the eight voxels around it.
     sizes = np.linalg.norm(one.image_to_index[:3, :2], axis=0)
-    stride = (max(1, int(0.5 / sizes[0])), max(1, int(0.5 / sizes[1])))
+    stride = (max(1, int(2 / 3 / sizes[0])), max(1, int(2 / 3 / sizes[1])))
     shape = (*one.pixels.shape[:2], -1)
     add_between(
         one.pixels.reshape(shape),
