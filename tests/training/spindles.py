@@ -14,7 +14,7 @@ QUICK = {"spacing_mm": 2.0, "channels": [8, 16, 32], "strides": [2, 2], "threads
 
 
 def spindles(seed: int, side: str = "right") -> tuple[Volume, Volume, Volume]:
-    """Image, confidence, labels: 64 x 32 x 48 voxels (z, y, x) of 1 mm; left limbs are right ones mirrored."""
+    """Image, confidence, labels: 64 x 32 x 48 voxels of 1 mm; left limbs are right ones mirrored."""
     random = np.random.default_rng(seed)
     grid = Grid((48, 32, 64), (1.0, 1.0, 1.0), np.zeros(3), np.eye(3))
     z, y, x = np.mgrid[0:64, 0:32, 0:48].astype(float)

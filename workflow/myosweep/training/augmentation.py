@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from myosweep.geometry import rotation_about
-from myosweep.training.data import UNKNOWN, Sample
+from myosweep.training.data import Sample
 from myosweep.training.lattice import Floats
 from myosweep.training.settings import TrainingSettings
 
@@ -19,7 +19,7 @@ def augment(sample: Sample, settings: TrainingSettings, random: np.random.Genera
     if random.random() < settings.shadow_probability:
         _shade(channels, sample.black, random)
     if random.random() < 0.5 and settings.flip_along_limb:
-        channels, target = channels[:, ::-1].copy(), target[::-1].copy()
+        channels, target = channels[:, ::-1].copy(), target[:, ::-1].copy()
     return Sample(sample.case, channels, target, sample.black)
 
 
@@ -36,7 +36,7 @@ def _move(
     shift = settings.shift_mm * random.uniform(-1, 1, 3) / spacing
     # Indices run (z, y, x), the rotation (x, y, z).
     matrix = (rotation * scale * spacing / spacing[:, None])[::-1, ::-1]
-    centre = (np.asarray(sample.target.shape) - 1) / 2
+    centre = (np.asarray(sample.shape) - 1) / 2
     offset = centre - matrix @ (centre + shift[::-1])
     channels = np.stack(
         [
@@ -44,7 +44,9 @@ def _move(
             for channel, black in zip(sample.channels, sample.black, strict=True)
         ]
     )
-    target = ndimage.affine_transform(sample.target, matrix, offset, order=0, mode="constant", cval=UNKNOWN)
+    target = np.stack(
+        [ndimage.affine_transform(part, matrix, offset, order=1, mode="constant") for part in sample.target]
+    )
     return channels.astype(np.float32), target
 
 

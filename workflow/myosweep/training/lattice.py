@@ -1,4 +1,4 @@
-"""Between an image's voxels and the network's: area means, majority votes, and linear interpolation back.
+"""Between an image's voxels and the network's: means, fractions, and linear interpolation back.
 
 Both lattices have the same axes and the same centre, so that mirroring commutes with going there and back.
 """
@@ -78,18 +78,26 @@ class Lattice:
         result: Floats = _mean(array, *self.z.overlaps(), *self.y.overlaps(), *self.x.overlaps())
         return result
 
-    def majority(self, labels: NDArray[np.uint8], classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The class that takes most of each coarse voxel; `classes[label]` is a label's class, (256,)."""
-        kinds, dense = np.unique(classes, return_inverse=True)
-        winner: NDArray[np.uint8] = _majority(
-            labels,
-            dense.astype(np.uint8),
-            len(kinds),
-            *self.z.overlaps(),
-            *self.y.overlaps(),
-            *self.x.overlaps(),
+    def fractions(self, labels: NDArray[np.uint8], classes: NDArray[np.uint8], count: int) -> Floats:
+        """The part of each coarse voxel, as far as the image covers it, that each class takes.
+
+        Parameters
+        ----------
+        labels
+            (z, y, x).
+        classes
+            The class of each label, (256,); classes from `count` on have no part in the result.
+        count
+            Number of classes.
+
+        Returns
+        -------
+        (class, z, y, x), 0 to 1.
+        """
+        result: Floats = _fractions(
+            labels, classes, count, *self.z.overlaps(), *self.y.overlaps(), *self.x.overlaps()
         )
-        return kinds[winner]
+        return result
 
     def largest(self, scores: Floats, values: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """`values[k]` at each image voxel, k the class whose linearly interpolated score is the largest.
@@ -132,13 +140,14 @@ def _mean(array, first_z, along_z, first_y, along_y, first_x, along_x):  # type:
 
 
 @numba.njit(cache=True)
-def _majority(labels, classes, kinds, first_z, along_z, first_y, along_y, first_x, along_x):  # type: ignore[no-untyped-def]
-    winner = np.empty((len(first_z), len(first_y), len(first_x)), dtype=np.uint8)
-    votes = np.empty(kinds)
+def _fractions(labels, classes, count, first_z, along_z, first_y, along_y, first_x, along_x):  # type: ignore[no-untyped-def]
+    fractions = np.zeros((count, len(first_z), len(first_y), len(first_x)), dtype=np.float32)
+    votes = np.empty(count)
     for k in range(len(first_z)):
         for j in range(len(first_y)):
             for i in range(len(first_x)):
                 votes[:] = 0.0
+                total = 0.0
                 for c in range(along_z.shape[1]):
                     if along_z[k, c] == 0.0:
                         continue
@@ -149,15 +158,13 @@ def _majority(labels, classes, kinds, first_z, along_z, first_y, along_y, first_
                         for a in range(along_x.shape[1]):
                             weight = area * along_x[i, a]
                             if weight > 0.0:
-                                votes[classes[labels[first_z[k] + c, first_y[j] + b, first_x[i] + a]]] += (
-                                    weight
-                                )
-                best = 0
-                for kind in range(1, kinds):
-                    if votes[kind] > votes[best] * (1 + 1e-9):
-                        best = kind
-                winner[k, j, i] = best
-    return winner
+                                total += weight
+                                kind = classes[labels[first_z[k] + c, first_y[j] + b, first_x[i] + a]]
+                                if kind < count:
+                                    votes[kind] += weight
+                for kind in range(count):
+                    fractions[kind, k, j, i] = votes[kind] / total
+    return fractions
 
 
 @numba.njit(cache=True)

@@ -25,6 +25,7 @@ from myosweep.training.augmentation import augment
 from myosweep.training.cases import TrainingCase, check_cases
 from myosweep.training.checkpoints import load_checkpoint, only_one, save_checkpoint
 from myosweep.training.data import (
+    UNKNOWN,
     Sample,
     check_channels,
     check_structures,
@@ -34,7 +35,7 @@ from myosweep.training.data import (
     uniform_shape,
 )
 from myosweep.training.device import autocast, set_up_torch
-from myosweep.training.losses import UNKNOWN, dice_cross_entropy
+from myosweep.training.losses import dice_cross_entropy
 from myosweep.training.model import Description, save_model
 from myosweep.training.seeds import derived_seed, generator
 from myosweep.training.settings import TrainingSettings, split_settings
@@ -105,7 +106,7 @@ def train(
                 f"no case to validate on: training runs all {options.epochs} epochs, the last weights count"
             )
         shape = uniform_shape(
-            [sample.target.shape for sample in samples.values()], multiple_of(model, network_settings)
+            [sample.shape for sample in samples.values()], multiple_of(model, network_settings)
         )
         torch.manual_seed(derived_seed(seed, "weights"))
         network = create(model, len(channels), len(structures) + 1, network_settings).to(device)
@@ -144,7 +145,7 @@ def learning_rate(epoch: int, settings: TrainingSettings) -> float:
 
 
 def dice_of(prediction: np.ndarray, target: np.ndarray, classes: int) -> list[float]:  # type: ignore[type-arg]
-    """Dice of each class from 1 on over known voxels; NaN where neither has it."""
+    """Dice of each class from 1 on where the target is not 255 (unknown); NaN where neither has it."""
     known = target != UNKNOWN
     scores = []
     for index in range(1, classes):
@@ -276,14 +277,17 @@ class _Run:
     def _tensors(self, sample: Sample) -> tuple[torch.Tensor, torch.Tensor]:
         channels = torch.from_numpy(pad_channels(sample.channels, sample.black, self.shape))
         target = torch.from_numpy(pad_target(sample.target, self.shape))
-        return channels[None].to(self.device), target[None].to(self.device)
+        return channels[None].to(self.device), target[None].to(self.device).float() / 255
 
     def _score(self, sample: Sample) -> list[float]:
-        channels, target = self._tensors(sample)
+        channels, _ = self._tensors(sample)
         self.network.eval()
         with torch.inference_mode(), autocast(self.device, self.options.precision):
             prediction = self.network(channels).argmax(dim=1)
-        return dice_of(prediction.cpu().numpy(), target.cpu().numpy(), len(self.structures) + 1)
+        fractions = pad_target(sample.target, self.shape)
+        mostly_known = fractions.sum(axis=0, dtype=np.int64) > 127
+        target = np.where(mostly_known, fractions.argmax(axis=0), UNKNOWN)
+        return dice_of(prediction[0].cpu().numpy(), target, len(self.structures) + 1)
 
     def summary(self) -> dict[str, Any]:
         best = self.history[self.best_epoch - 1]
@@ -305,7 +309,7 @@ def _copied(network: nn.Module) -> Weights:
 
 def _check_presence(learned: list[Sample], structures: dict[str, int]) -> None:
     for index, name in enumerate(structures, start=1):
-        if not any((sample.target == index).any() for sample in learned):
+        if not any(sample.target[index].any() for sample in learned):
             raise InputError(
                 f"structures, {name}",
                 "no voxel of it in any case of the split train",
