@@ -15,8 +15,6 @@ from myosweep.figures.surfaces import draw_surfaces
 from myosweep.io.files import write_json
 from myosweep.io.volumes import Volume, resample
 
-PICTURES = ("montage.png", "view3d.png", "areas.png", "coverage.png")
-
 
 def draw_case(
     case: str,
@@ -70,10 +68,9 @@ def draw_case(
     draw_areas(scene, counted, folder / "areas.png")
     draw_coverage(scene, counted, folder / "coverage.png")
     remark = draw_surfaces(scene, counted, folder / "view3d.png", renderer)
-    write_json(
-        folder / "summary.json",
-        {**summarise(scene, counted, remark), "confidence": mean_confidence(scene, confidence)},
-    )
+    told = summarise(scene, counted, remark)
+    told["confidence"] = mean_confidence(scene, confidence)
+    write_json(folder / "summary.json", told)
 
 
 def mean_confidence(scene: Scene, confidence: Volume | None) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -128,8 +129,9 @@ def draw_montage(scene: Scene, survey: Survey, path: Path) -> None:
             unknown = Patch(facecolor="#555555", edgecolor=HATCH, hatch="////", lw=0)
             handles.append((unknown, "labels unknown"))
         if handles:
+            keys: list[Any] = [handle for handle, _ in handles]
             figure.legend(
-                [handle for handle, _ in handles],
+                keys,
                 [label for _, label in handles],
                 loc="upper left",
                 bbox_to_anchor=(LEFT / WIDTH_INCH, 1 - 0.33 / height),

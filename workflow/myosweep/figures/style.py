@@ -20,6 +20,9 @@ from myosweep.io.files import read_json, whole_file
 
 RESOURCES = Path(__file__).resolve().parents[3] / "resources"
 
+# What is drawn of every case, in the order of its page.
+PICTURES = ("montage.png", "view3d.png", "areas.png", "coverage.png")
+
 WIDTH_INCH = 10.0
 DPI = 150
 

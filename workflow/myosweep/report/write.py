@@ -17,9 +17,8 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from myosweep.errors import InputError
-from myosweep.figures.case import PICTURES
 from myosweep.figures.cohort import cases_in_test, draw_cohort
-from myosweep.figures.style import RESOURCES, structure_colours
+from myosweep.figures.style import PICTURES, RESOURCES, structure_colours
 from myosweep.figures.training import draw_training
 from myosweep.io.files import read_json, write_text
 from myosweep.progress import track
