@@ -134,7 +134,7 @@ def draw_montage(scene: Scene, survey: Survey, path: Path) -> None:
                 keys,
                 [label for _, label in handles],
                 loc="upper left",
-                bbox_to_anchor=(LEFT / WIDTH_INCH, 1 - 0.33 / height),
+                bbox_to_anchor=(LEFT / WIDTH_INCH, 1 - 0.38 / height),
                 ncols=len(handles),
                 columnspacing=1.4,
                 handlelength=2.2,
