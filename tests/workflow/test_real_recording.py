@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import csv
+import re
+from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
-CONFIG = """\
-cases: cases.tsv
-sweeps: sweeps.tsv
-structures: {muscle: 1}
-segmentation: {models: []}
-"""
+README = Path(__file__).parents[2] / "README.md"
+
+
+def blocks(language: str) -> list[str]:
+    """README's code blocks in a language."""
+    return re.findall(rf"```{language}\n(.*?)```", README.read_text(), flags=re.DOTALL)
 
 
 def test_bone_recording_gives_a_volume(plus_data, checkout):
     study = checkout.folder / "study"
-    study.mkdir()
-    (study / "config.yaml").write_text(CONFIG)
-    (study / "cases.tsv").write_text("case\nlimb\n")
-    (study / "sweeps.tsv").write_text(
-        "case\tacquisition\tsweep\tpath\tcalibration\tannotations\tstructures\n"
-        f"limb\tb-mode\t1\t{plus_data}/sequences/BoneUltrasound_L14.igs.mha\t"
-        f"{plus_data}/configs/BoneUltrasound_L14_config.xml\t{plus_data}/labels\tmuscle\n"
-    )
+    recordings = study / "recordings"
+    recordings.mkdir(parents=True)
+    recordings.joinpath("labels").symlink_to(plus_data / "labels")
+    for path in ("sequences/BoneUltrasound_L14.igs.mha", "configs/BoneUltrasound_L14_config.xml"):
+        recordings.joinpath(Path(path).name).symlink_to(plus_data / path)
+    (study / "config.yaml").write_text(blocks("yaml")[0])
+    for name, table in zip(("cases.tsv", "sweeps.tsv"), blocks("tsv"), strict=True):
+        (study / name).write_text(table)
     checkout.folder = study
     checkout.run("--snakefile", "../Snakefile", "--configfile", "config.yaml", "results/volumes.csv")
 

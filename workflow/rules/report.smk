@@ -2,7 +2,7 @@ REPORT_ASSETS = [
     str(path.relative_to(workflow.basedir))
     for path in sorted((Path(workflow.basedir) / "resources" / "report").iterdir())
 ]
-FIGURES = ("montage.png", "areas.png", "view3d.png", "coverage.png")
+FIGURES = ("montage.png", "areas.png", "view3d.png", "coverage.png", "summary.json")
 
 
 rule draw:
