@@ -1,4 +1,4 @@
-"""A small cohort in a copy of the checkout: three legs, small enough to run through all stages in a minute."""
+"""A small cohort in a copy of the checkout: three legs that go through all stages in a minute."""
 
 from __future__ import annotations
 
@@ -105,10 +105,16 @@ def write_small_cohort(workflow: Workflow) -> None:
             for number in range(1, 5):
                 sweep = f"{home}/{acquisition}/sweep_{number}"
                 calibration = f"{home}/calibration_{acquisition}.xml"
-                row = [case, acquisition, str(number), f"{sweep}.mha", calibration, f"{sweep}_masks", structures]
+                row = [
+                    case,
+                    acquisition,
+                    str(number),
+                    f"{sweep}.mha",
+                    calibration,
+                    f"{sweep}_masks",
+                    structures,
+                ]
                 sweeps.append("\t".join(row))
     workflow.path("config/cases.tsv").write_text("\n".join(cases) + "\n")
     workflow.path("config/sweeps.tsv").write_text("\n".join(sweeps) + "\n")
     workflow.path("config/config.yaml").write_text(yaml.safe_dump(SMALL, sort_keys=False))
-
-

@@ -12,7 +12,18 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-ORDER = ["input", "output", "log", "benchmark", "conda", "threads", "resources", "params", "message", "script"]
+ORDER = [
+    "input",
+    "output",
+    "log",
+    "benchmark",
+    "conda",
+    "threads",
+    "resources",
+    "params",
+    "message",
+    "script",
+]
 
 
 def rules():
@@ -34,7 +45,9 @@ def test_a_rule_its_script_its_log_and_its_benchmark_bear_one_name(name, indent,
     assert re.search(rf'"results/benchmarks/{name}[/.]', body)
     directives = re.findall(rf"(?m)^{indent}(\w+):", body)
     assert directives == [key for key in ORDER if key in directives]
-    assert {"output", "log", "benchmark", "threads", "resources", "params", "message", "conda"} <= set(directives)
+    assert {"output", "log", "benchmark", "threads", "resources", "params", "message", "conda"} <= set(
+        directives
+    )
 
 
 def test_the_environment_file_is_in_step_with_pyproject():

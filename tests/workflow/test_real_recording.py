@@ -56,8 +56,24 @@ def annotated_areas_and_centres(plus_data):
     """Areas (mm2) of the drawn masks and the world positions of the masks' frames, from the files alone."""
     text = (plus_data / "sequences/BoneUltrasound_L14.igs.mha").read_bytes()[:200_000].decode("latin-1")
     calibration = np.array(
-        """0.000796231 0.0854272 0.000850194 12.74 -0.0853999 0.000772721 0.00233653 50.76
-        0.00232863 -0.000871617 0.0853992 -0.5 0 0 0 1""".split(),
+        [
+            "0.000796231",
+            "0.0854272",
+            "0.000850194",
+            "12.74",
+            "-0.0853999",
+            "0.000772721",
+            "0.00233653",
+            "50.76",
+            "0.00232863",
+            "-0.000871617",
+            "0.0853992",
+            "-0.5",
+            "0",
+            "0",
+            "0",
+            "1",
+        ],
         dtype=float,
     ).reshape(4, 4)
     areas, centres = [], []

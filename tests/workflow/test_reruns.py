@@ -38,7 +38,12 @@ def test_touching_everything_reruns_nothing(finished):
 
 def test_edited_smoothing_in_the_library_reruns_merging_and_what_follows(finished):
     finished.edit("workflow/myosweep/labels/merging.py", "- 1) + 0.8\n", "- 1) + 0.9\n")
-    assert finished.planned(TARGET) == {"merge_labels": 6, "evaluate": 9, "measure_volumes": 1, **AFTER_LABELS}
+    assert finished.planned(TARGET) == {
+        "merge_labels": 6,
+        "evaluate": 9,
+        "measure_volumes": 1,
+        **AFTER_LABELS,
+    }
 
 
 def test_edited_script_reruns_its_stage_and_what_follows(finished):
@@ -55,7 +60,12 @@ def test_edited_script_reruns_its_stage_and_what_follows(finished):
 
 def test_changed_smoothing_reruns_merging_and_what_follows(finished):
     finished.configure(labels={"smoothing_voxels": 5})
-    assert finished.planned(TARGET) == {"merge_labels": 6, "evaluate": 9, "measure_volumes": 1, **AFTER_LABELS}
+    assert finished.planned(TARGET) == {
+        "merge_labels": 6,
+        "evaluate": 9,
+        "measure_volumes": 1,
+        **AFTER_LABELS,
+    }
 
 
 def test_changed_row_reruns_that_case_alone(finished):

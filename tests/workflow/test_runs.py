@@ -9,10 +9,22 @@ import time
 from small_cohort import write_small_cohort
 
 TARGET = "results/volumes.csv"
-COLUMNS = (
-    "case,participant,session,side,split,structure,source,status,volume_ml,low_ml,high_ml,reference_ml,"
-    "error_percent,reason"
-).split(",")
+COLUMNS = [
+    "case",
+    "participant",
+    "session",
+    "side",
+    "split",
+    "structure",
+    "source",
+    "status",
+    "volume_ml",
+    "low_ml",
+    "high_ml",
+    "reference_ml",
+    "error_percent",
+    "reason",
+]
 
 
 def rows_of(workflow):

@@ -14,7 +14,9 @@ TARGET = "results/volumes.csv"
 def slurm_is_up() -> bool:
     if not shutil.which("sinfo"):
         return False
-    done = subprocess.run(["sinfo", "-h", "-o", "%t"], capture_output=True, text=True, check=False, timeout=20)
+    done = subprocess.run(
+        ["sinfo", "-h", "-o", "%t"], capture_output=True, text=True, check=False, timeout=20
+    )
     return done.returncode == 0 and "idle" in done.stdout
 
 

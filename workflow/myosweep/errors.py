@@ -27,10 +27,7 @@ class InputError(Exception):
 
     def __str__(self) -> str:
         return (
-            f"{self.where}\n"
-            f"  found:    {self.found}\n"
-            f"  expected: {self.expected}\n"
-            f"  remedy:   {self.remedy}"
+            f"{self.where}\n  found:    {self.found}\n  expected: {self.expected}\n  remedy:   {self.remedy}"
         )
 
 

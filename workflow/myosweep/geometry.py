@@ -17,7 +17,7 @@ Matrix = NDArray[np.float64]
 def apply_transform(matrix: Matrix, points: ArrayLike) -> NDArray[np.float64]:
     """Map points of shape (..., 3) by a 4 x 4 matrix."""
     points = np.asarray(points, dtype=np.float64)
-    return points @ matrix[:3, :3].T + matrix[:3, 3]
+    return np.asarray(points @ matrix[:3, :3].T + matrix[:3, 3], dtype=np.float64)
 
 
 def rigid_transform(rotation: ArrayLike, translation: ArrayLike) -> Matrix:
@@ -106,7 +106,7 @@ class Grid:
     @property
     def world_to_index(self) -> Matrix:
         """Maps mm to a continuous voxel index (x, y, z)."""
-        return np.linalg.inv(self.index_to_world)
+        return np.linalg.inv(self.index_to_world).astype(np.float64)
 
     def resized(self, spacing: float) -> Grid:
         """The same box with isotropic voxels of `spacing` mm: outer faces stay, up to one voxel."""

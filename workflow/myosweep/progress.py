@@ -31,7 +31,9 @@ _job = ""
 
 
 def open_log(path: str | Path, job: str = "", case: str = "") -> None:
-    """Send stderr (of C libraries too) to a file; keep the terminal for progress. Call it before numpy is imported.
+    """Send stderr (of C libraries too) to a file; keep the terminal for progress.
+
+    Call it before numpy is imported, which reads the number of threads then.
 
     A job that dies of bad input leaves its message there without a traceback; a job of a case ends with the
     cell that takes the case out of the run.

@@ -6,6 +6,7 @@ Read whenever the workflow is planned, so it imports nothing heavy and nothing t
 from __future__ import annotations
 
 import ast
+import os
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -116,3 +117,9 @@ def _is_type_checking(test: ast.expr) -> bool:
     return (isinstance(test, ast.Name) and test.id == "TYPE_CHECKING") or (
         isinstance(test, ast.Attribute) and test.attr == "TYPE_CHECKING"
     )
+
+
+def share_with_jobs(folder: Path) -> None:
+    """Let every Python that this process starts look for modules in `folder` first."""
+    others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(folder), *(path for path in others if path)])

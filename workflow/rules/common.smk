@@ -11,14 +11,15 @@ SIMULATED = "results/simulate"
 
 # Jobs find the library of this very checkout, installed or not, in whatever environment they run.
 sys.path.insert(0, str(WORKFLOW))
-os.environ["PYTHONPATH"] = os.pathsep.join([str(WORKFLOW), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 from myosweep.errors import InputError, InputErrors
 from myosweep.io.digests import files_digest, folder_digest
 from myosweep.io.tables import read_tables
 from myosweep.io.screens import read_excluded
 from myosweep.settings import read_settings
-from myosweep.sources import source_files
+from myosweep.sources import share_with_jobs, source_files
+
+share_with_jobs(WORKFLOW)
 
 
 def from_checkout(path):
@@ -160,8 +161,27 @@ def base_file(stage, suffix=".mha"):
     return lambda wildcards: f"results/{stage}/{wildcards.case}/{base_of(wildcards.case)}{suffix}"
 
 
+def registration_of(suffix):
+    """An input function: the registration of an acquisition, nothing for the base acquisition itself."""
+
+    def file(wildcards):
+        if wildcards.acquisition == base_of(wildcards.case):
+            return []
+        return f"results/register/{wildcards.case}/{wildcards.acquisition}{suffix}"
+
+    return file
+
+
 def annotated_acquisitions(case):
     return [name for name, rows in TABLES.sweeps[case].items() if any(row.annotations for row in rows)]
+
+
+def fractions_of(suffix):
+    """An input function: interpolated labels of every annotated acquisition of a case."""
+    return lambda wildcards: [
+        f"results/labels/{wildcards.method}/{wildcards.case}/{acquisition}{suffix}"
+        for acquisition in annotated_acquisitions(wildcards.case)
+    ]
 
 
 def given_labels(case):

@@ -1,14 +1,3 @@
-def registration_of(suffix):
-    """An input function: the registration of an acquisition, nothing for the base acquisition itself."""
-
-    def file(wildcards):
-        if wildcards.acquisition == base_of(wildcards.case):
-            return []
-        return f"results/register/{wildcards.case}/{wildcards.acquisition}{suffix}"
-
-    return file
-
-
 rule interpolate_labels:
     input:
         recordings=recordings_of_acquisition,
@@ -39,14 +28,6 @@ rule interpolate_labels:
         "Interpolating the labels ({wildcards.method}) of acquisition {wildcards.acquisition} of case {wildcards.case}"
     script:
         "../scripts/interpolate_labels.py"
-
-
-def fractions_of(suffix):
-    """An input function: interpolated labels of every annotated acquisition of a case."""
-    return lambda wildcards: [
-        f"results/labels/{wildcards.method}/{wildcards.case}/{acquisition}{suffix}"
-        for acquisition in annotated_acquisitions(wildcards.case)
-    ]
 
 
 rule merge_labels:

@@ -13,6 +13,7 @@ rule draw:
             measured_file(wildcards.case, source) for source in sources_of(wildcards.case)
         ],
         reference=reference_of,
+        confidence=confidence_of_case,
     output:
         expand("results/figures/{{case}}/{figure}", figure=FIGURES),
     log:
@@ -26,6 +27,8 @@ rule draw:
         mem_mb=megabytes(1500, 40),
     params:
         sources=lambda wildcards: sources_of(wildcards.case),
+        main=f"labels_{SETTINGS['labels']['use']}",
+        axes=SETTINGS["compounding"]["axes"],
         structures=SETTINGS["structures"],
         code=code_of("draw", "resources/colours.json"),
     message:

@@ -16,4 +16,7 @@ draw_case(
     read_volume(snakemake.input.reference[0]) if snakemake.input.reference else None,
     snakemake.params.structures,
     Path(snakemake.output[0]).parent,
+    confidence=read_volume(snakemake.input.confidence) if snakemake.input.confidence else None,
+    main=snakemake.params.main,
+    axes=snakemake.params.axes,
 )

@@ -3,7 +3,6 @@ from myosweep.progress import open_log
 open_log(snakemake.log[0], snakemake.rule, snakemake.wildcards.case)
 
 import numpy as np
-
 from myosweep.io.files import read_json, write_json
 from myosweep.io.volumes import read_grid, read_transform, write_volume
 from myosweep.labels.reading import read_annotated_sweeps, unknown_acquisition

@@ -3,8 +3,8 @@ from myosweep.progress import open_log
 open_log(snakemake.log[0], snakemake.rule)
 
 from myosweep.cohort import read_results, volume_rows, write_metrics, write_volumes
-from myosweep.io.tables import Case
 from myosweep.io.screens import read_excluded
+from myosweep.io.tables import Case
 
 params = snakemake.params
 rows = volume_rows(

@@ -40,8 +40,8 @@ def place(image: sitk.Image, grid: Grid) -> None:
     image.SetDirection([float(value) for value in np.asarray(grid.direction).ravel()])
 
 
-def grid_of(image: sitk.Image | sitk.ImageFileReader) -> Grid:
-    """The grid of a 3D SimpleITK image, or of a reader that has read its header."""
+def grid_of(image: Any) -> Grid:
+    """The grid of a 3D SimpleITK image, or of a SimpleITK reader that has read its header."""
     size, spacing = image.GetSize(), image.GetSpacing()
     return Grid(
         (int(size[0]), int(size[1]), int(size[2])),
@@ -60,7 +60,10 @@ def _reader(path: Path) -> sitk.ImageFileReader:
         reader.ReadImageInformation()
     except RuntimeError as error:
         raise InputError(
-            path, f"not a readable volume ({_last_line(error)})", "a volume (.mha, .nii.gz, .nrrd)", "export it again"
+            path,
+            f"not a readable volume ({_last_line(error)})",
+            "a volume (.mha, .nii.gz, .nrrd)",
+            "export it again",
         ) from None
     if reader.GetDimension() != 3:
         raise InputError(path, f"{reader.GetDimension()} dimensions", "a 3D volume", "give one 3D volume")
@@ -90,7 +93,10 @@ def read_volume(path: str | Path) -> Volume:
         image = reader.Execute()
     except RuntimeError as error:
         raise InputError(
-            path, f"its data cannot be read ({_last_line(error)})", "a whole volume file", "export or make it again"
+            path,
+            f"its data cannot be read ({_last_line(error)})",
+            "a whole volume file",
+            "export or make it again",
         ) from None
     metadata = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
     return Volume(sitk.GetArrayFromImage(image), grid_of(image), metadata)
@@ -126,9 +132,15 @@ def read_transform(path: str | Path) -> Matrix:
 
 
 def resample(
-    volume: Volume, grid: Grid, target_to_source: Matrix | None = None, nearest: bool = False, outside: float = 0
+    volume: Volume,
+    grid: Grid,
+    target_to_source: Matrix | None = None,
+    nearest: bool = False,
+    outside: float = 0,
 ) -> Volume:
-    """Values of `volume` at the voxels of `grid`, linear or nearest; `outside` where the volume does not reach.
+    """Values of `volume` at the voxels of `grid`, linear or nearest.
+
+    They are `outside` where the volume does not reach.
 
     `target_to_source` maps points of the grid's world to points of the volume's world (ITK's convention).
     """
