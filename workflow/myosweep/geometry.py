@@ -33,7 +33,8 @@ def rotation_about(axis: ArrayLike, angle: float) -> NDArray[np.float64]:
     axis = np.asarray(axis, dtype=np.float64)
     x, y, z = axis / np.linalg.norm(axis)
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross)
+    turned = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross)
+    return np.asarray(turned, dtype=np.float64)
 
 
 def rotation_angle(rotation: NDArray[np.float64]) -> float:
