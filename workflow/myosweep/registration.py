@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from myosweep.geometry import Grid, Matrix, apply_transform, rigid_transform, rotation_angle
-from myosweep.io.volumes import Volume, resample
+from myosweep.io.slabs import read_slabs
+from myosweep.io.volumes import Volume, read_grid, resample
 
 METHODS = {
     "mutual_information": "AdvancedMattesMutualInformation",
@@ -49,36 +51,42 @@ class Registration:
     reason: str
 
 
+@dataclass(frozen=True)
+class Shrunk:
+    """A volume at the spacing of registration.
+
+    Attributes
+    ----------
+    values
+        float32; the mean of the known voxels where nothing is known, so that smoothing makes no edge there.
+    known
+        uint8, 1 where at least half of a block is covered.
+    """
+
+    values: Volume
+    known: Volume
+
+
 def register(
-    fixed: Volume,
-    fixed_coverage: Volume,
-    moving: Volume,
-    moving_coverage: Volume,
+    fixed: Shrunk,
+    moving: Shrunk,
     *,
     method: str = "mutual_information",
-    spacing_mm: float = 1.0,
     seed: int = 0,
-    threads: int = 1,
 ) -> Registration:
     """Register two volumes of one limb rigidly, starting from their common world.
 
-    Both are averaged over blocks of about `spacing_mm` first. elastix (Klein et al. 2010) then moves the one
-    over the other with an adaptive stochastic gradient descent, from coarse to fine, on covered voxels alone.
+    elastix (Klein et al. 2010) moves the one over the other with an adaptive stochastic gradient descent, from
+    coarse to fine, on covered voxels alone. It always runs on one thread: its sums depend on their number.
 
     Parameters
     ----------
     fixed, moving
-        Grey values, (z, y, x).
-    fixed_coverage, moving_coverage
-        On the same grids: 0 where nothing is known.
+        What `shrink` made of each volume and its coverage.
     method
         A name in `METHODS`.
-    spacing_mm
-        The spacing to register at; a volume that is coarser stays as it is.
     seed
         Draws the sample points.
-    threads
-        elastix always runs on one: its sums depend on the number of threads, and the result must not.
 
     Returns
     -------
@@ -87,35 +95,33 @@ def register(
         below `SMALLEST_SIMILARITY`), look less alike than before, or turned by more than
         `LARGEST_ROTATION_DEGREES`.
     """
-    del threads
-    base = shrink(fixed, fixed_coverage, spacing_mm)
-    other = shrink(moving, moving_coverage, spacing_mm)
-    for name, (values, known) in (("fixed", base), ("moving", other)):
-        if np.count_nonzero(known.array) < _FEWEST_VOXELS or float(np.ptp(values.array)) == 0:
-            reason = f"the {name} volume holds too little: {np.count_nonzero(known.array)} known voxels"
+    for name, volume in (("fixed", fixed), ("moving", moving)):
+        voxels = np.count_nonzero(volume.known.array)
+        if voxels < _FEWEST_VOXELS or float(np.ptp(volume.values.array)) == 0:
+            reason = f"the {name} volume holds too little: {voxels} known voxels"
             return Registration(np.eye(4), {}, False, reason)
     try:
-        motion = _elastix(base, other, METHODS[method], seed)
+        motion = _elastix(fixed, moving, METHODS[method], seed)
     except RuntimeError as error:
         lines = str(error).strip().splitlines()
         reason = f"elastix gave up: {lines[-1].strip() if lines else 'no reason given'}"
         return Registration(np.eye(4), {}, False, reason)
-    return _judge(base, other, motion)
+    return _judge(fixed, moving, motion)
 
 
-def shrink(volume: Volume, coverage: Volume, spacing_mm: float) -> tuple[Volume, Volume]:
-    """Means over blocks of whole voxels that measure about `spacing_mm`.
+def shrink(volume: str | Path, coverage: str | Path, spacing_mm: float) -> Shrunk:
+    """Means over blocks of whole voxels that measure about `spacing_mm`, read from files a slab at a time.
 
-    A caller that is short of memory shrinks one acquisition at a time and registers the results.
-
-    Returns
-    -------
-    values
-        float32; the mean of the known voxels where nothing is known, so that smoothing makes no edge there.
-    known
-        uint8, 1 where at least half of a block is covered.
+    Parameters
+    ----------
+    volume
+        Grey values, (z, y, x).
+    coverage
+        On the same grid: 0 where nothing is known.
+    spacing_mm
+        The spacing to register at; a volume that is coarser stays as it is.
     """
-    grid = volume.grid
+    grid = read_grid(volume)
     factor = [
         min(count, max(1, round(spacing_mm / spacing)))
         for count, spacing in zip(grid.size, grid.spacing, strict=True)
@@ -124,11 +130,12 @@ def shrink(volume: Volume, coverage: Volume, spacing_mm: float) -> tuple[Volume,
     values = np.zeros(size[::-1], dtype=np.float32)
     known = np.zeros(size[::-1], dtype=np.uint8)
     split = (factor[2], size[1], factor[1], size[0], factor[0])
-    for z in range(size[2]):
-        part = np.s_[z * factor[2] : (z + 1) * factor[2], : size[1] * factor[1], : size[0] * factor[0]]
-        covered = coverage.array[part] != 0
+    part = np.s_[:, : size[1] * factor[1], : size[0] * factor[0]]
+    slabs = zip(read_slabs(volume, factor[2])[1], read_slabs(coverage, factor[2])[1], strict=True)
+    for z, (grey, pixels) in zip(range(size[2]), slabs, strict=False):
+        covered = pixels[part] != 0
         count = covered.reshape(split).sum(axis=(0, 2, 4))
-        total = np.where(covered, volume.array[part], 0).reshape(split).sum(axis=(0, 2, 4), dtype=np.float64)
+        total = np.where(covered, grey[part], 0).reshape(split).sum(axis=(0, 2, 4), dtype=np.float64)
         known[z] = 2 * count >= np.prod(factor)
         values[z] = total / np.maximum(count, 1)
     inside = known > 0
@@ -141,17 +148,17 @@ def shrink(volume: Volume, coverage: Volume, spacing_mm: float) -> tuple[Volume,
         grid.origin + grid.direction @ ((by - 1) / 2 * old),
         grid.direction,
     )
-    return Volume(values, small), Volume(known, small)
+    return Shrunk(Volume(values, small), Volume(known, small))
 
 
-def _elastix(fixed: tuple[Volume, Volume], moving: tuple[Volume, Volume], metric: str, seed: int) -> Matrix:
+def _elastix(fixed: Shrunk, moving: Shrunk, metric: str, seed: int) -> Matrix:
     import itk
 
     parameters = itk.ParameterObject.New()
     parameters.AddParameterMap(_parameters(metric, seed))
-    method = itk.ElastixRegistrationMethod.New(_itk_image(fixed[0]), _itk_image(moving[0]))
-    method.SetFixedMask(_itk_image(_eroded(fixed[1])))
-    method.SetMovingMask(_itk_image(_eroded(moving[1])))
+    method = itk.ElastixRegistrationMethod.New(_itk_image(fixed.values), _itk_image(moving.values))
+    method.SetFixedMask(_itk_image(_eroded(fixed.known)))
+    method.SetMovingMask(_itk_image(_eroded(moving.known)))
     method.SetParameterObject(parameters)
     method.SetLogToConsole(False)
     method.SetLogToFile(False)
@@ -226,11 +233,11 @@ def _euler(x: float, y: float, z: float) -> NDArray[np.float64]:
     return np.asarray(about_z @ about_x @ about_y)
 
 
-def _judge(fixed: tuple[Volume, Volume], moving: tuple[Volume, Volume], motion: Matrix) -> Registration:
+def _judge(fixed: Shrunk, moving: Shrunk, motion: Matrix) -> Registration:
     if not np.isfinite(motion).all():
         return Registration(np.eye(4), {}, False, "the motion found is not finite")
-    grid = fixed[0].grid
-    inside = fixed[1].array > 0
+    grid = fixed.values.grid
+    inside = fixed.known.array > 0
     ours, theirs = (
         Volume(
             ndimage.gaussian_filter(
@@ -238,13 +245,13 @@ def _judge(fixed: tuple[Volume, Volume], moving: tuple[Volume, Volume], motion: 
             ),
             image.grid,
         )
-        for image in (fixed[0], moving[0])
+        for image in (fixed.values, moving.values)
     )
     ratio = theirs.grid.voxel_ml / grid.voxel_ml
-    smaller = min(np.count_nonzero(inside), np.count_nonzero(moving[1].array) * ratio)
+    smaller = min(np.count_nonzero(inside), np.count_nonzero(moving.known.array) * ratio)
 
     def compare(matrix: Matrix) -> tuple[float, float, float]:
-        common = inside & (resample(moving[1], grid, matrix, nearest=True).array > 0)
+        common = inside & (resample(moving.known, grid, matrix, nearest=True).array > 0)
         first, second = ours.array[common], resample(theirs, grid, matrix).array[common]
         return (
             float(first.size / smaller),

@@ -3,17 +3,15 @@ from myosweep.progress import open_log
 open_log(snakemake.log[0], snakemake.rule, snakemake.wildcards.case)
 
 from myosweep.io.files import write_json
-from myosweep.io.volumes import read_volume, write_transform
-from myosweep.registration import register
+from myosweep.io.volumes import write_transform
+from myosweep.registration import register, shrink
 
+inputs, params = snakemake.input, snakemake.params
 result = register(
-    read_volume(snakemake.input.base),
-    read_volume(snakemake.input.base_coverage),
-    read_volume(snakemake.input.other),
-    read_volume(snakemake.input.other_coverage),
-    method=snakemake.params.method,
-    spacing_mm=snakemake.params.spacing_mm,
-    seed=snakemake.params.seed,
+    shrink(inputs.base, inputs.base_coverage, params.spacing_mm),
+    shrink(inputs.other, inputs.other_coverage, params.spacing_mm),
+    method=params.method,
+    seed=params.seed,
 )
 write_transform(snakemake.output.transform, result.fixed_to_moving)
 write_json(
