@@ -76,8 +76,8 @@ def register(
 ) -> Registration:
     """Register two volumes of one limb rigidly, starting from their common world.
 
-    elastix (Klein et al. 2010) moves the one over the other with an adaptive stochastic gradient descent, from
-    coarse to fine, on covered voxels alone. It always runs on one thread: its sums depend on their number.
+    elastix (Klein et al. 2010) moves the one over the other with an adaptive stochastic gradient descent,
+    from coarse to fine, on covered voxels alone. It runs on one thread: its sums depend on their number.
 
     Parameters
     ----------
