@@ -25,6 +25,7 @@ BOTH = ["image", "confidence"]
 SPACING = (2.0, 2.0, 2.0)
 STILL = TrainingSettings(
     rotation_degrees=0,
+    elastic_mm=0,
     scale_percent=0,
     shift_mm=0,
     gain_percent=0,
@@ -131,7 +132,7 @@ def test_image_and_labels_move_together_and_no_side_is_swapped() -> None:
     target = ((z - 16.0) ** 2 / 60 + (y - 8.0) ** 2 / 20 + (x - 6.0) ** 2 / 20 < 1).astype(np.uint8)
     target = 255 * np.stack([1 - target, target])
     sample = Sample("a", target[1:].astype(np.float32) / 255, target, np.zeros(1, np.float32))
-    settings = replace(STILL, rotation_degrees=15, scale_percent=10, shift_mm=4)
+    settings = replace(STILL, rotation_degrees=15, scale_percent=10, shift_mm=4, elastic_mm=2)
     for seed in range(20):
         moved = augment(sample, settings, generator(seed))
         # The target is rounded to 1 / 255.

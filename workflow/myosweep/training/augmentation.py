@@ -1,19 +1,23 @@
-"""Random changes of a training case that another scan might have brought."""
+"""Random changes of a training case that another limb or another scan might have brought."""
 
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from scipy import ndimage
+from torch.nn.functional import grid_sample
 
 from myosweep.geometry import rotation_about
 from myosweep.training.data import Sample
 from myosweep.training.lattice import Floats
 from myosweep.training.settings import TrainingSettings
 
+# Distance of the points that an elastic deformation moves: about a muscle's radius.
+CONTROL_POINTS_MM = 32.0
+
 
 def augment(sample: Sample, settings: TrainingSettings, random: np.random.Generator) -> Sample:
-    """A rotated, scaled, shifted, re-gained and perhaps shadowed copy; never mirrored along x."""
+    """A rotated, stretched, shifted, bent, re-gained and perhaps shadowed copy; never mirrored along x."""
     channels, target = _move(sample, settings, random)
     _change_gain(channels[0], sample.black[0], settings.gain_percent / 100, random)
     if random.random() < settings.shadow_probability:
@@ -26,28 +30,67 @@ def augment(sample: Sample, settings: TrainingSettings, random: np.random.Genera
 def _move(
     sample: Sample, settings: TrainingSettings, random: np.random.Generator
 ) -> tuple[Floats, NDArray[np.uint8]]:
+    points = _affine(sample.shape, settings, random) + _bend(sample.shape, settings, random)
+    # grid_sample wants (x, y, z) from -1 to 1 between the centres of the outermost voxels.
+    last = np.maximum(np.asarray(sample.shape) - 1, 1)
+    places = torch.from_numpy((2 * points / last - 1)[..., ::-1].astype(np.float32))
+    bright = sample.channels - sample.black[:, None, None, None]
+    stack = torch.from_numpy(np.concatenate([bright, sample.target.astype(np.float32)]))
+    moved = grid_sample(stack[None], places[None], "bilinear", "zeros", align_corners=True)[0].numpy()
+    count = len(sample.black)
+    return moved[:count] + sample.black[:, None, None, None], np.rint(moved[count:]).astype(np.uint8)
+
+
+def _affine(
+    shape: tuple[int, int, int], settings: TrainingSettings, random: np.random.Generator
+) -> NDArray[np.float64]:
+    """Where each voxel takes its value from, an index (z, y, x); (z, y, x, 3)."""
     # Half the angle about x and y: a limb is long, and would leave the volume.
     angles = np.deg2rad(settings.rotation_degrees) * random.uniform(-1, 1, 3) * (0.5, 0.5, 1.0)
     rotation = np.eye(3)
     for axis, angle in zip(np.eye(3), angles, strict=True):
         rotation = rotation @ rotation_about(axis, angle)
-    scale = 1 + settings.scale_percent / 100 * random.uniform(-1, 1)
+    scale = 1 + settings.scale_percent / 100 * random.uniform(-1, 1, 3)
     spacing = np.asarray(settings.spacing)
     shift = settings.shift_mm * random.uniform(-1, 1, 3) / spacing
     # Indices run (z, y, x), the rotation (x, y, z).
     matrix = (rotation * scale * spacing / spacing[:, None])[::-1, ::-1]
-    centre = (np.asarray(sample.shape) - 1) / 2
-    offset = centre - matrix @ (centre + shift[::-1])
-    channels = np.stack(
-        [
-            ndimage.affine_transform(channel, matrix, offset, order=1, mode="constant", cval=float(black))
-            for channel, black in zip(sample.channels, sample.black, strict=True)
-        ]
+    centre = (np.asarray(shape) - 1) / 2
+    z, y, x = (np.arange(count) - middle for count, middle in zip(shape, centre, strict=True))
+    points: NDArray[np.float64] = (
+        z[:, None, None, None] * matrix[:, 0] + y[:, None, None] * matrix[:, 1] + x[:, None] * matrix[:, 2]
     )
-    target = np.stack(
-        [ndimage.affine_transform(part, matrix, offset, order=1, mode="constant") for part in sample.target]
+    points += centre + shift[::-1]
+    return points
+
+
+def _bend(
+    shape: tuple[int, int, int], settings: TrainingSettings, random: np.random.Generator
+) -> NDArray[np.float64]:
+    """A smooth displacement of each voxel as an index (z, y, x), (z, y, x, 3): a cubic B-spline."""
+    spacing = np.asarray(settings.spacing)[::-1]
+    bases = [
+        _spline(count, CONTROL_POINTS_MM / voxel, random.random())
+        for count, voxel in zip(shape, spacing, strict=True)
+    ]
+    control = (
+        random.standard_normal((*[basis.shape[1] for basis in bases], 3)) * settings.elastic_mm / spacing
     )
-    return channels.astype(np.float32), target
+    along_x = np.einsum("xc,abcd->abxd", bases[2], control)
+    along_y = np.einsum("yb,abxd->ayxd", bases[1], along_x)
+    field: NDArray[np.float64] = np.einsum("za,ayxd->zyxd", bases[0], along_y, optimize=True)
+    return field
+
+
+def _spline(count: int, step: float, offset: float) -> NDArray[np.float64]:
+    """Weights (voxel, control point) of uniform cubic B-splines every `step` voxels, of unit mean square."""
+    position = np.arange(count) / step + offset
+    points = np.arange(-1, int(position[-1]) + 3)
+    distance = np.abs(position[:, None] - points)
+    near, far = 2 / 3 - distance**2 + distance**3 / 2, np.maximum(2 - distance, 0) ** 3 / 6
+    weights: NDArray[np.float64] = np.where(distance < 1, near, far)
+    weights /= np.sqrt((weights**2).sum(axis=1).mean())
+    return weights
 
 
 def _change_gain(image: Floats, black: np.float32, largest: float, random: np.random.Generator) -> None:

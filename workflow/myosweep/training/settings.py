@@ -33,7 +33,10 @@ class TrainingSettings:
     dice_weight, cross_entropy_weight
         Weights of the two parts of the loss.
     rotation_degrees, scale_percent, shift_mm
-        Largest rotation (half of it about x and y), change of size, and shift of an augmented case.
+        Largest rotation (half of it about x and y), change of size per axis, and shift of a changed case.
+    elastic_mm
+        Root mean square, per axis, of an augmented case's smooth bending. It varies what few limbs do not: the
+        thickness of fat above all.
     gain_percent
         Largest change of an augmented case's brightness and contrast.
     shadow_probability
@@ -61,8 +64,9 @@ class TrainingSettings:
     dice_weight: float = 1.0
     cross_entropy_weight: float = 1.0
     rotation_degrees: float = 10.0
-    scale_percent: float = 10.0
+    scale_percent: float = 15.0
     shift_mm: float = 6.0
+    elastic_mm: float = 4.0
     gain_percent: float = 20.0
     shadow_probability: float = 0.2
     flip_along_limb: bool = False
