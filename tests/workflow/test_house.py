@@ -37,7 +37,7 @@ def rules():
                 yield pytest.param(name, indent, body, id=name)
 
 
-@pytest.mark.parametrize(("name", "indent", "body"), rules())
+@pytest.mark.parametrize(("name", "indent", "body"), list(rules()))
 def test_a_rule_its_script_its_log_and_its_benchmark_bear_one_name(name, indent, body):
     assert f'"../scripts/{name}.py"' in body
     assert (ROOT / f"workflow/scripts/{name}.py").is_file()

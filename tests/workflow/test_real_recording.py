@@ -28,7 +28,7 @@ def test_bone_recording_gives_a_volume(plus_data, checkout):
     for name, table in zip(("cases.tsv", "sweeps.tsv"), blocks("tsv"), strict=True):
         (study / name).write_text(table)
     checkout.folder = study
-    checkout.run("--snakefile", "../Snakefile", "--configfile", "config.yaml", "results/volumes.csv")
+    checkout.run("results/volumes.csv", "--snakefile", "../Snakefile", "--configfile", "config.yaml")
 
     with open(study / "results/volumes.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
