@@ -35,7 +35,7 @@ class TrainingSettings:
     rotation_degrees, scale_percent, shift_mm
         Largest rotation (half of it about x and y), change of size per axis, and shift of a changed case.
     elastic_mm
-        Root mean square, per axis, of an augmented case's smooth bending. It varies what few limbs do not: the
+        Root mean square, per axis, of a changed case's smooth bending. It varies what few limbs do not: the
         thickness of fat above all.
     gain_percent
         Largest change of an augmented case's brightness and contrast.
