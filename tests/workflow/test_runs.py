@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import resource
 import time
 
+import numpy as np
+import SimpleITK as sitk
 from small_cohort import write_small_cohort
 
 TARGET = "results/volumes.csv"
@@ -87,3 +90,48 @@ def test_a_run_with_nothing_to_do_is_quick(finished):
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     # CPU seconds: the tests may share the machine.
     assert cpu < 4, f"{cpu:.1f} CPU s, {time.monotonic() - start:.1f} s"
+
+
+def test_a_second_run_in_the_folder_is_refused(finished):
+    finished.configure(labels={"smoothing_voxels": 5})
+    with open(finished.path(".snakemake/myosweep.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        refused = finished.run(TARGET, check=False)
+    assert refused.returncode != 0
+    assert "Another run is at work" in refused.stdout + refused.stderr
+    assert finished.planned(TARGET)["merge_labels"] == 6, "the refused run has changed something"
+
+
+def test_labels_drawn_by_hand_replace_made_ones_and_an_excluded_case_keeps_its_rows(finished):
+    made = sitk.ReadImage(str(finished.path("results/labels/shape/leg03.mha")))
+    array = sitk.GetArrayFromImage(made)
+    drawn = np.where(array == 1, array, 0).astype(np.uint8)
+    drawn[::2] = 0  # every other slice is left to interpolation
+    hand = sitk.GetImageFromArray(drawn)
+    hand.CopyInformation(made)
+    sitk.WriteImage(hand, str(finished.path("drawn.nii.gz")))
+
+    cases = finished.path("config/cases.tsv").read_text().splitlines()
+    header, *rows = (line.split("\t") for line in cases)
+    table = [[*header, "labels", "exclude", "height_cm"]]
+    for row in rows:
+        case = row[0]
+        labels = "drawn.nii.gz" if case == "leg03" else ""
+        table.append([*row, labels, "moved" if case == "leg02" else "", "175"])
+    finished.path("config/cases.tsv").write_text("\n".join("\t".join(row) for row in table) + "\n")
+    finished.configure(segmentation={"models": []})
+    before = {(row["case"], row["structure"], row["source"]): row for row in rows_of(finished)}
+    finished.run(TARGET)
+
+    rows = rows_of(finished)
+    assert {row["height_cm"] for row in rows} == {"175"}
+    excluded = [row for row in rows if row["case"] == "leg02"]
+    assert {(row["status"], row["reason"]) for row in excluded} == {("excluded", "moved")}
+    new = {(row["case"], row["structure"], row["source"]): row for row in rows}
+    key = ("leg03", "GM", "labels_shape")
+    # Drawn slices are taken as they are; those between are interpolated, within a voxel's breadth of what was made.
+    assert abs(float(new[key]["volume_ml"]) / float(before[key]["volume_ml"]) - 1) < 0.03
+    assert (
+        new["leg01", "SOL", "labels_shape"]["volume_ml"]
+        == before["leg01", "SOL", "labels_shape"]["volume_ml"]
+    )
