@@ -129,7 +129,7 @@ def test_labels_drawn_by_hand_replace_made_ones_and_an_excluded_case_keeps_its_r
     assert {(row["status"], row["reason"]) for row in excluded} == {("excluded", "moved")}
     new = {(row["case"], row["structure"], row["source"]): row for row in rows}
     key = ("leg03", "GM", "labels_shape")
-    # Drawn slices are taken as they are; those between are interpolated, within a voxel's breadth of what was made.
+    # Drawn slices are taken as they are; those between differ from the made ones by a part of a voxel.
     assert abs(float(new[key]["volume_ml"]) / float(before[key]["volume_ml"]) - 1) < 0.03
     assert (
         new["leg01", "SOL", "labels_shape"]["volume_ml"]
