@@ -14,7 +14,7 @@ from myosweep.io.volumes import Volume
 from myosweep.networks import multiple_of
 from myosweep.progress import log
 from myosweep.training.data import mirrored, pad_channels, padding, prepare_channels, uniform_shape
-from myosweep.training.device import autocast, set_up_torch
+from myosweep.training.device import LAYOUT, autocast, set_up_torch
 from myosweep.training.lattice import Floats, Lattice
 from myosweep.training.model import load_model
 
@@ -69,9 +69,10 @@ def predict(
         [channels.shape[1:], tuple(description.shape)],
         multiple_of(description.network, description.network_settings),
     )
-    batch = torch.from_numpy(pad_channels(channels, black, shape))[None].to(device)
+    batch = torch.from_numpy(pad_channels(channels, black, shape))[None].to(device, memory_format=LAYOUT)
+    network = network.to(device).to(memory_format=LAYOUT)  # type: ignore[call-overload]
     with torch.inference_mode(), autocast(device, str(description.training_settings["precision"])):
-        logits = network.to(device)(batch)
+        logits = network(batch)
     inner = (slice(None), *padding(channels.shape[1:], shape))
     scores: Floats = torch.softmax(logits[0].float(), dim=0).cpu().numpy()[inner]
     if not np.isfinite(scores).all():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import hashlib
 import io
@@ -34,7 +35,7 @@ from myosweep.training.data import (
     pad_target,
     uniform_shape,
 )
-from myosweep.training.device import autocast, set_up_torch
+from myosweep.training.device import LAYOUT, autocast, set_up_torch
 from myosweep.training.losses import dice_cross_entropy
 from myosweep.training.model import Description, save_model
 from myosweep.training.seeds import derived_seed, generator
@@ -109,7 +110,8 @@ def train(
             [sample.shape for sample in samples.values()], multiple_of(model, network_settings)
         )
         torch.manual_seed(derived_seed(seed, "weights"))
-        network = create(model, len(channels), len(structures) + 1, network_settings).to(device)
+        network = create(model, len(channels), len(structures) + 1, network_settings)
+        network = network.to(device).to(memory_format=LAYOUT)  # type: ignore[call-overload]
         run = _Run(network, options, shape, device, seed, list(structures), checkpoint_dir)
         run.resume(_fingerprint(samples, used, model, network_settings, options, structures, seed))
         run.train(learned, validation)
@@ -169,9 +171,11 @@ class _Run:
     best_dice: float = -1.0
     best_epoch: int = 0
     finished: bool = False
+    steps: int = 0
     fingerprint: str = ""
 
     def __post_init__(self) -> None:
+        self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=self.options.learning_rate, weight_decay=self.options.weight_decay
         )
@@ -188,6 +192,8 @@ class _Run:
             announce("this training had ended: its weights are written again")
             return
         self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.steps = state["steps"]
         self.optimizer.load_state_dict(state["optimizer"])
         announce(f"training goes on after epoch {len(self.history)} from {self.folder}")
 
@@ -201,7 +207,12 @@ class _Run:
             "finished": finished,
         }
         if not finished:
-            state |= {"network": _copied(self.network), "optimizer": self.optimizer.state_dict()}
+            state |= {
+                "network": _copied(self.network),
+                "average": _copied(self.average),
+                "steps": self.steps,
+                "optimizer": self.optimizer.state_dict(),
+            }
         save_checkpoint(self.folder, state)
 
     def train(self, learned: list[Sample], validation: list[Sample]) -> None:
@@ -213,7 +224,7 @@ class _Run:
             self.history.append(row)
             dice = row["validation_dice"]
             if dice is None or dice > self.best_dice:
-                self.best = _copied(self.network)
+                self.best = _copied(self.average)
                 self.best_dice, self.best_epoch = (-1.0 if dice is None else dice), epoch + 1
             now = time.monotonic()
             left = (now - start) / (epoch + 1 - first) * (self.options.epochs - epoch - 1)
@@ -272,18 +283,32 @@ class _Run:
                 "look at this case's volumes; a smaller learning_rate or precision float32 may help",
             )
         self.optimizer.step()
+        self._follow()
         return value
+
+    def _follow(self) -> None:
+        self.steps += 1
+        # The first weights are random: a short memory at first.
+        decay = min(self.options.averaging, self.steps / (10 + self.steps))
+        with torch.no_grad():
+            now = self.network.state_dict()
+            for name, mean in self.average.state_dict().items():
+                if mean.is_floating_point():
+                    mean.lerp_(now[name], 1 - decay)
+                else:
+                    mean.copy_(now[name])
 
     def _tensors(self, sample: Sample) -> tuple[torch.Tensor, torch.Tensor]:
         channels = torch.from_numpy(pad_channels(sample.channels, sample.black, self.shape))
         target = torch.from_numpy(pad_target(sample.target, self.shape))
-        return channels[None].to(self.device), target[None].to(self.device).float() / 255
+        return channels[None].to(self.device, memory_format=LAYOUT), target[None].to(
+            self.device
+        ).float() / 255
 
     def _score(self, sample: Sample) -> list[float]:
         channels, _ = self._tensors(sample)
-        self.network.eval()
         with torch.inference_mode(), autocast(self.device, self.options.precision):
-            prediction = self.network(channels).argmax(dim=1)
+            prediction = self.average(channels).argmax(dim=1)
         fractions = pad_target(sample.target, self.shape)
         mostly_known = fractions.sum(axis=0, dtype=np.int64) > 127
         target = np.where(mostly_known, fractions.argmax(axis=0), UNKNOWN)
