@@ -108,6 +108,9 @@ def test_padding_is_black_unknown_and_a_multiple(tmp_path: Path) -> None:
     np.testing.assert_array_equal(target[:, :, 4:20], sample.target)
     assert (target[:, :, :4] == 0).all()
     assert (channels[0, :, 20:] == sample.black[0]).all()
+    told = pad_channels(sample.channels, sample.black, shape, position=2.0)
+    np.testing.assert_array_equal(told[:2], channels)
+    np.testing.assert_allclose(told[2, 5, 7], (np.arange(24) - 11.5) / 25, rtol=1e-6)
 
 
 def test_augmentation_without_strength_changes_nothing(tmp_path: Path) -> None:

@@ -199,10 +199,19 @@ def padding(shape: Sequence[int], padded: Sequence[int]) -> tuple[slice, slice, 
     return z, y, x
 
 
-def pad_channels(channels: Floats, black: Floats, shape: tuple[int, int, int]) -> Floats:
-    """The channels in the middle of a larger volume of nothing."""
-    result = np.broadcast_to(black[:, None, None, None], (len(black), *shape)).copy()
-    result[(slice(None), *padding(channels.shape[1:], shape))] = channels
+def pad_channels(
+    channels: Floats, black: Floats, shape: tuple[int, int, int], position: float | None = None
+) -> Floats:
+    """The channels in the middle of a larger volume of nothing.
+
+    With `position`, the voxel size along x in mm, one more channel: the distance from the middle along x, in
+    units of 50 mm.
+    """
+    result = np.empty((len(black) + (position is not None), *shape), dtype=np.float32)
+    result[: len(black)] = black[:, None, None, None]
+    result[(slice(len(black)), *padding(channels.shape[1:], shape))] = channels
+    if position is not None:
+        result[-1] = (np.arange(shape[2]) - (shape[2] - 1) / 2) * position / 50
     return result
 
 

@@ -69,7 +69,10 @@ def predict(
         [channels.shape[1:], tuple(description.shape)],
         multiple_of(description.network, description.network_settings),
     )
-    batch = torch.from_numpy(pad_channels(channels, black, shape))[None].to(device, memory_format=LAYOUT)
+    position = x if description.training_settings["position"] else None
+    batch = torch.from_numpy(pad_channels(channels, black, shape, position))[None].to(
+        device, memory_format=LAYOUT
+    )
     network = network.to(device).to(memory_format=LAYOUT)  # type: ignore[call-overload]
     with torch.inference_mode(), autocast(device, str(description.training_settings["precision"])):
         logits = network(batch)

@@ -110,7 +110,7 @@ def train(
             [sample.shape for sample in samples.values()], multiple_of(model, network_settings)
         )
         torch.manual_seed(derived_seed(seed, "weights"))
-        network = create(model, len(channels), len(structures) + 1, network_settings)
+        network = create(model, len(channels) + options.position, len(structures) + 1, network_settings)
         network = network.to(device).to(memory_format=LAYOUT)  # type: ignore[call-overload]
         run = _Run(network, options, shape, device, seed, list(structures), checkpoint_dir)
         run.resume(_fingerprint(samples, used, model, network_settings, options, structures, seed))
@@ -179,6 +179,10 @@ class _Run:
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=self.options.learning_rate, weight_decay=self.options.weight_decay
         )
+
+    @property
+    def position(self) -> float | None:
+        return self.options.spacing[0] if self.options.position else None
 
     def resume(self, fingerprint: str) -> None:
         self.fingerprint = fingerprint
@@ -299,7 +303,7 @@ class _Run:
                     mean.copy_(now[name])
 
     def _tensors(self, sample: Sample) -> tuple[torch.Tensor, torch.Tensor]:
-        channels = torch.from_numpy(pad_channels(sample.channels, sample.black, self.shape))
+        channels = torch.from_numpy(pad_channels(sample.channels, sample.black, self.shape, self.position))
         target = torch.from_numpy(pad_target(sample.target, self.shape))
         return channels[None].to(self.device, memory_format=LAYOUT), target[None].to(
             self.device

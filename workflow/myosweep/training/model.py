@@ -131,7 +131,8 @@ def load_model(folder: str | Path) -> tuple[nn.Module, Description]:
 def _build(description: Description) -> nn.Module:
     from myosweep.networks import create
 
-    channels, classes = len(description.channels), len(description.structures) + 1
+    channels = len(description.channels) + bool(description.training_settings["position"])
+    classes = len(description.structures) + 1
     return create(description.network, channels, classes, description.network_settings)
 
 

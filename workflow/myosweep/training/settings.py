@@ -20,6 +20,9 @@ class TrainingSettings:
         Voxel size that the network sees, mm; one number, or three along (x, y, z). Longer along the limb,
         where muscles change slowly: of three simulated muscles 2, 2, 6 keeps as much as 2, 2, 2. Where z is
         not along the limb (`axes: world`), give one number.
+    position
+        Whether the network is also told how far each voxel lies from the middle along x (Liu et al. 2018): GM
+        and GL differ by their side alone, and without it some seeds take them for each other.
     epochs
         The most passes over the training cases.
     patience
@@ -59,6 +62,7 @@ class TrainingSettings:
     """
 
     spacing_mm: float | Sequence[float] = (2.0, 2.0, 6.0)
+    position: bool = True
     epochs: int = 50
     patience: int = 20
     learning_rate: float = 3e-3
@@ -110,6 +114,7 @@ _RULES: dict[str, tuple[str, Any]] = {
     "shadow_probability": ("a number from 0 to 1", lambda v: _number(v) and 0 <= v <= 1),
     "scale_percent": ("a number from 0 to below 100", lambda v: _number(v) and 0 <= v < 100),
     "gain_percent": ("a number from 0 to below 100", lambda v: _number(v) and 0 <= v < 100),
+    "position": ("true or false", lambda v: isinstance(v, bool)),
     "flip_along_limb": ("true or false", lambda v: isinstance(v, bool)),
     "schedule": ("cosine or constant", lambda v: v in ("cosine", "constant")),
     "precision": ("float32 or bfloat16", lambda v: v in ("float32", "bfloat16")),
