@@ -59,8 +59,8 @@ def test_the_gravest_flag_comes_first():
         },
         pd.DataFrame(
             [
-                {"metric": "border_distinct", "structure": "GM", "source": "labels_shape", "value": 20.0},
-                {"metric": "border_distinct", "structure": "GM", "source": "unet", "value": 20.0},
+                {"metric": "border_distinct", "structure": "GM", "source": "labels_shape", "value": 8.0},
+                {"metric": "border_distinct", "structure": "GM", "source": "unet", "value": 8.0},
             ]
         ),
     )
@@ -123,3 +123,9 @@ def test_methods_say_what_the_settings_say():
     assert "registered" not in text
     assert "simulated" not in text
     assert methods_text({}) == []
+
+
+def test_labels_that_are_only_measured_flag_no_case():
+    rows = [measured("labels_zoi", 170.0, error=-15.0), measured("labels_shape", 200.0, error=-1.0)]
+    assert kinds(Case("p01", measurements=rows)) == ["disagreement", "error"]
+    assert kinds(Case("p01", measurements=rows), compared=["labels_shape", "unet"]) == []

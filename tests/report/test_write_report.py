@@ -138,7 +138,7 @@ def full(tmp_path):
         for name, value, unit in (
             ("dice", 0.91 + n / 100, "1"),
             ("hausdorff_95", 2.5 + n, "mm"),
-            ("border_distinct", 30.0, "%"),
+            ("border_distinct", 7.0, "%"),
         )
         for place in ("", "3")
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from myosweep.report.tables import Case, number
 FILLED_PERCENT = 10.0
 LEFT_OUT_PERCENT = 5.0
 LOW_CONFIDENCE = 0.2
-COMPLETED_PERCENT = 50.0
+COMPLETED_PERCENT = 90.0
 DISAGREEMENT_PERCENT = 10.0
 ERROR_PERCENT = 10.0
 OPEN_OUTLINE_MM = 5.0
@@ -77,6 +77,7 @@ def flags_of(
     screen: Sequence[Mapping[str, str]] = (),
     summary: Mapping[str, Any] | None = None,
     metrics: pd.DataFrame | None = None,
+    compared: Collection[str] | None = None,
 ) -> list[Flag]:
     """All flags of one case, the gravest first.
 
@@ -92,6 +93,9 @@ def flags_of(
         What `draw_case` wrote beside the pictures.
     metrics
         Its rows of metrics.csv that hold for whole volumes, `value` as a number.
+    compared
+        The sources whose volumes are compared with each other and with the reference; all where not given.
+        Labels that are made only to be measured, and are known to lose volume, would flag every case.
     """
     flags = [
         *_status_flags(case),
@@ -103,7 +107,7 @@ def flags_of(
         *_summary_flags(case, summary or {}),
         *_frame_flags(screen),
         *_metric_flags(metrics),
-        *_volume_flags(case),
+        *_volume_flags(case, compared),
     ]
     order = list(KINDS)
     return sorted(dict.fromkeys(flags), key=lambda flag: order.index(flag.kind))
@@ -201,13 +205,16 @@ def _metric_flags(metrics: pd.DataFrame | None) -> list[Flag]:
     return flags
 
 
-def _volume_flags(case: Case) -> list[Flag]:
+def _volume_flags(case: Case, compared: Collection[str] | None) -> list[Flag]:
     flags = []
     for structure in dict.fromkeys(row.structure for row in case.measurements):
         rows = [
             row
             for row in case.measurements
-            if row.structure == structure and row.status == "measured" and math.isfinite(row.volume_ml)
+            if row.structure == structure
+            and row.status == "measured"
+            and math.isfinite(row.volume_ml)
+            and (compared is None or row.source in compared)
         ]
         if len(rows) > 1:
             low, high = min(rows, key=lambda r: r.volume_ml), max(rows, key=lambda r: r.volume_ml)

@@ -137,6 +137,12 @@ def write_report(
     test_cases = cases_in_test(volumes)
     screens = rows_by_case(read_text_table(screen_tsv, (), "\t"))
     excluded = rows_by_case(read_text_table(excluded_tsv, ("case", "reason"), "\t"))
+    use = (settings.get("labels") or {}).get("use")
+    compared = [
+        source
+        for source in sources
+        if not (use and source.startswith("labels_")) or source == f"labels_{use}"
+    ]
     metrics_of: dict[str, pd.DataFrame] = {
         str(name): part for name, part in metrics.groupby("case", sort=False)
     }
@@ -156,6 +162,7 @@ def write_report(
                     screens.get(case.name, ()),
                     summary,
                     metrics_of.get(case.name),
+                    compared,
                 ),
                 registration_rows(registration.get(case.name, ())),
                 screens.get(case.name, []),
