@@ -6,6 +6,6 @@ Import what is needed from `training.loop` (train), `training.inference` (predic
 
 import os
 
-# OpenMP reads this when torch is loaded. Threads that wait by spinning make a step three to ten times slower as
+# OpenMP reads this when torch is loaded. Threads that wait by spinning make a step three times slower as
 # soon as another process wants one of the cores; results are the same.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
