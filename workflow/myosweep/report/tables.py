@@ -9,24 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from myosweep.io.tables import VOLUME_COLUMNS
+
 ROWS_AT_ONCE = 500_000
 
-VOLUME_COLUMNS = (
-    "case",
-    "participant",
-    "session",
-    "side",
-    "split",
-    "structure",
-    "source",
-    "status",
-    "volume_ml",
-    "low_ml",
-    "high_ml",
-    "reference_ml",
-    "error_percent",
-    "reason",
-)
 METRIC_COLUMNS = ("case", "structure", "source", "slice", "metric", "unit", "value")
 
 

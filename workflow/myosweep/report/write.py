@@ -21,11 +21,11 @@ from myosweep.figures.cohort import cases_in_test, draw_cohort
 from myosweep.figures.style import PICTURES, RESOURCES, structure_colours
 from myosweep.figures.training import draw_training
 from myosweep.io.files import read_json, write_text
+from myosweep.io.tables import VOLUME_COLUMNS
 from myosweep.progress import track
 from myosweep.report.accuracy import accuracy_tables, volume_statistics
 from myosweep.report.methods import methods_text
 from myosweep.report.tables import (
-    VOLUME_COLUMNS,
     Case,
     cases_of,
     read_metrics,
