@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +64,13 @@ class Workflow:
         table = text.split("Job stats:")[1] if "Job stats:" in text else ""
         rows = re.findall(r"^(\w+) +(\d+)$", table, flags=re.MULTILINE)
         return {rule: int(count) for rule, count in rows if rule not in ("total", "all")}
+
+    def jobs_run(self, *arguments: str) -> Counter[str]:
+        """Run, and count the jobs of each rule. A plan ends at a checkpoint; only a run tells what is behind."""
+        output = self.run(*arguments)
+        return Counter(
+            re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)$", output.stdout + output.stderr, re.MULTILINE)
+        )
 
     def path(self, relative: str) -> Path:
         return self.folder / relative

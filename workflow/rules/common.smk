@@ -113,9 +113,16 @@ def rows_of(wildcards):
     return case_rows(wildcards)
 
 
-def described(rows):
-    """Rows of the table of sweeps as plain values, for params."""
-    return [asdict(row) for row in rows]
+def described(rows, *columns):
+    """Rows of the table of sweeps as plain values for params: the columns that the step uses, or all."""
+    return [
+        {name: value for name, value in asdict(row).items() if not columns or name in columns} for row in rows
+    ]
+
+
+def recordings_in(rows):
+    """What of a row tells where frames lie and where they are in space."""
+    return described(rows, "path", "calibration")
 
 
 def files_of(rows):

@@ -15,9 +15,9 @@ rule compound:
     resources:
         mem_mb=megabytes(1000, 20),
     params:
-        sweeps=lambda wildcards: described(rows_of(wildcards)),
-        base_sweeps=lambda wildcards: described(TABLES.sweeps[wildcards.case][base_of(wildcards.case)]),
-        case_sweeps=lambda wildcards: described(case_rows(wildcards)),
+        sweeps=lambda wildcards: recordings_in(rows_of(wildcards)),
+        base_sweeps=lambda wildcards: recordings_in(TABLES.sweeps[wildcards.case][base_of(wildcards.case)]),
+        case_sweeps=lambda wildcards: recordings_in(case_rows(wildcards)),
         world=SETTINGS["world"],
         settings=SETTINGS["compounding"],
         code=code_of("compound"),
