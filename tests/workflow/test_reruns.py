@@ -122,9 +122,9 @@ def test_training_killed_goes_on_to_the_same_bytes(finished_once, finished, vict
         stderr=subprocess.DEVNULL,
     )
     checkpoints = finished.path("results/checkpoints/unet")
-    known = set(checkpoints.glob("*/state*"))
+    known = set(checkpoints.glob("*/checkpoint.pt"))
     deadline = time.monotonic() + 120
-    while not set(checkpoints.glob("*/state*")) - known:
+    while not set(checkpoints.glob("*/checkpoint.pt")) - known:
         assert time.monotonic() < deadline, "no checkpoint was written"
         assert process.poll() is None, "training ended before it could be killed"
         time.sleep(0.05)
