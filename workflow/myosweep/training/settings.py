@@ -63,8 +63,8 @@ class TrainingSettings:
 
     spacing_mm: float | Sequence[float] = (2.0, 2.0, 6.0)
     position: bool = True
-    epochs: int = 50
-    patience: int = 20
+    epochs: int = 100
+    patience: int = 40
     learning_rate: float = 3e-3
     weight_decay: float = 1e-4
     schedule: str = "cosine"
