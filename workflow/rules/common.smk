@@ -66,10 +66,11 @@ def hold_folder():
 
 def processors(count):
     """Threads to ask for so that `count` busy threads get a processor each, even where --cores exceeds the machine."""
-    if not workflow.cores:
+    cores = workflow.resource_settings.cores
+    if not cores:  # a cluster gives each job what it asks for
         return count
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(count, math.ceil(count * workflow.cores / available))
+    return max(count, math.ceil(count * cores / available))
 
 
 def megabytes(least, per_input_mb=0.0):
