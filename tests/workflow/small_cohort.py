@@ -66,7 +66,7 @@ class Workflow:
         return {rule: int(count) for rule, count in rows if rule not in ("total", "all")}
 
     def jobs_run(self, *arguments: str) -> Counter[str]:
-        """Run, and count the jobs of each rule. A plan ends at a checkpoint; only a run tells what is behind."""
+        """Run, and count the jobs of each rule: a plan tells only those before a checkpoint."""
         output = self.run(*arguments)
         return Counter(
             re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)$", output.stdout + output.stderr, re.MULTILINE)
