@@ -97,6 +97,17 @@ def test_forcing_one_stage_of_one_case_refreshes_what_depends_on_it(finished):
     assert "train" not in planned
 
 
+def test_what_an_interrupted_run_took_away_is_made_again(finished):
+    labels = "results/labels/shape/leg03.mha"
+    finished.path(labels).unlink()
+    assert finished.planned(TARGET) == {}, "a file that was removed on purpose is not missed"
+    finished.path(".snakemake/myosweep.unfinished").touch()
+    assert finished.planned(TARGET) == {"merge_labels": 1, "evaluate": 1, "measure_volumes": 1}
+    finished.run(TARGET)
+    assert not finished.path(".snakemake/myosweep.unfinished").exists()
+    assert finished.planned(TARGET) == {}
+
+
 def children_named(pid: int, name: str) -> list[psutil.Process]:
     found = []
     for process in psutil.Process(pid).children(recursive=True):

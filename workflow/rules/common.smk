@@ -9,6 +9,10 @@ WORKFLOW = Path(workflow.basedir) / "workflow"
 SCRIPTS = WORKFLOW / "scripts"
 SIMULATED = "results/simulate"
 
+# There from the start of a run to its good end.
+UNFINISHED = Path(".snakemake") / "myosweep.unfinished"
+INTERRUPTED = workflow.is_main_process and UNFINISHED.exists()
+
 # Jobs find the library of this very checkout, installed or not, in whatever environment they run.
 sys.path.insert(0, str(WORKFLOW))
 
@@ -227,6 +231,8 @@ def excluded_in(path):
 def usable_cases():
     """Cases that screening left in; known when its checkpoint has run."""
     excluded = excluded_in(checkpoints.gather_screens.get().output.excluded)
+    # Asked while the plan is made: in time to say what has to be made again.
+    workflow.dag.forcefiles.update(files_taken_away())
     return [case for case in TABLES.cases if case not in excluded]
 
 
@@ -287,5 +293,48 @@ def confidence_of_case(wildcards):
     return base_file("confidence")(wildcards)
 
 
+def intermediate_files(case):
+    """What is made of a case on the way to its measures."""
+    acquisitions = TABLES.acquisitions(case)
+    for acquisition in acquisitions:
+        yield f"results/compound/{case}/{acquisition}.mha"
+    for acquisition in acquisitions[1:]:
+        yield f"results/register/{case}/{acquisition}.tfm"
+    for method in METHODS if is_labelled(case) else []:
+        for acquisition in annotated_acquisitions(case):
+            yield f"results/labels/{method}/{case}/{acquisition}.mha"
+        yield f"results/labels/{method}/{case}.mha"
+    if MODELS and "confidence" in SETTINGS["segmentation"]["channels"]:
+        yield f"results/confidence/{case}/{acquisitions[0]}.mha"
+    for model in MODELS:
+        yield f"results/predict/{model}/{case}.mha"
+
+
+@cache
+def files_taken_away():
+    """Files that an interrupted run removed to make them anew, while what was made of the old ones is still there.
+
+    Snakemake asks for a missing file only where something needs it, and takes the old results for true.
+    """
+    if not INTERRUPTED:
+        return set()
+    excluded = Path("results/excluded.tsv")
+    left_out = read_excluded(excluded) if excluded.exists() else {}
+    files = set()
+    for case in TABLES.included:
+        measured = any(Path(f"results/evaluate/{source}/{case}.csv").exists() for source in sources_of(case))
+        if measured and case not in left_out:
+            files.update(intermediate_files(case))
+    for model in MODELS:
+        if model not in PRETRAINED and any(Path(f"results/predict/{model}").glob("*.mha")):
+            files.add(f"results/train/{model}/weights.safetensors")
+    return {file for file in files if not Path(file).exists()}
+
+
 onstart:
     hold_folder()
+    UNFINISHED.touch()
+
+
+onsuccess:
+    UNFINISHED.unlink(missing_ok=True)
