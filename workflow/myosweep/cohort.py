@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from myosweep.io.files import read_json, whole_file
-from myosweep.io.tables import VOLUME_COLUMNS, Case
-
-METRIC_COLUMNS = ("case", "structure", "source", "slice", "metric", "unit", "value")
+from myosweep.io.tables import METRIC_COLUMNS, VOLUME_COLUMNS, Case
 
 MEASURED = "measured"
 PARTIAL = "partial"

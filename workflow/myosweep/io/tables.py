@@ -37,6 +37,8 @@ VOLUME_COLUMNS = (
     "error_percent",
     "reason",
 )
+# The columns of results/metrics.csv.
+METRIC_COLUMNS = ("case", "structure", "source", "slice", "metric", "unit", "value")
 
 SIDES = ("left", "right")
 SPLITS = ("train", "validation", "test")

@@ -9,11 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from myosweep.io.tables import VOLUME_COLUMNS
+from myosweep.io.tables import METRIC_COLUMNS, VOLUME_COLUMNS
 
 ROWS_AT_ONCE = 500_000
-
-METRIC_COLUMNS = ("case", "structure", "source", "slice", "metric", "unit", "value")
 
 
 @dataclass(frozen=True)
