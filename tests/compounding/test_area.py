@@ -20,18 +20,18 @@ def framed(sweep: Sweep, clip: Rectangle | None = None) -> Sweep:
 
 
 def test_auto_finds_what_changes(wobbling_sweep: Callable) -> None:
-    assert image_area_of(framed(wobbling_sweep()), "auto") == Rectangle(5, 3, 16, 20)
+    assert image_area_of(framed(wobbling_sweep()), "auto").rectangle == Rectangle(5, 3, 16, 20)
     clipped = framed(wobbling_sweep(), Rectangle(0, 0, 12, 10))
-    assert image_area_of(clipped, "auto") == Rectangle(5, 3, 8, 8)
+    assert image_area_of(clipped, "auto").rectangle == Rectangle(5, 3, 8, 8)
 
 
 def test_auto_of_a_probe_at_rest_is_what_is_not_black(wobbling_sweep: Callable) -> None:
     sweep = wobbling_sweep(count=1)
     frames = np.pad(np.asarray(sweep.frames), ((0, 0), (3, 3), (5, 5)))
     still = Sweep(sweep.path, frames, sweep.image_to_world, sweep.problems, sweep.timestamps)
-    assert image_area_of(still, "auto") == Rectangle(5, 3, 16, 20)
+    assert image_area_of(still, "auto").rectangle == Rectangle(5, 3, 16, 20)
     black = Sweep(sweep.path, frames * 0, sweep.image_to_world, sweep.problems, sweep.timestamps)
-    assert image_area_of(black, "auto") == Rectangle(0, 0, 26, 26)
+    assert image_area_of(black, "auto").rectangle == Rectangle(0, 0, 26, 26)
 
 
 def test_auto_of_a_real_recording(plus_data: Path) -> None:
@@ -39,7 +39,7 @@ def test_auto_of_a_real_recording(plus_data: Path) -> None:
         plus_data / "sequences" / "BoneUltrasound_L14.igs.mha",
         plus_data / "configs" / "BoneUltrasound_L14_config.xml",
     )
-    area = image_area_of(sweep, "auto")
+    area = image_area_of(sweep, "auto").rectangle
     assert (area.column, area.column + area.columns - 1) == (176, 642)
     assert area.row <= 2
     assert area.row + area.rows >= 612
@@ -47,9 +47,9 @@ def test_auto_of_a_real_recording(plus_data: Path) -> None:
 
 def test_given_rectangles(wobbling_sweep: Callable) -> None:
     sweep = wobbling_sweep(clip=Rectangle(2, 1, 5, 100))
-    assert image_area_of(sweep, "full") == Rectangle(0, 0, 16, 20)
-    assert image_area_of(sweep, "calibration") == Rectangle(2, 1, 6, 19)
-    assert image_area_of(sweep, [1, 2, 3, 4]) == Rectangle(1, 2, 3, 4)
+    assert image_area_of(sweep, "full").rectangle == Rectangle(0, 0, 16, 20)
+    assert image_area_of(sweep, "calibration").rectangle == Rectangle(2, 1, 6, 19)
+    assert image_area_of(sweep, [1, 2, 3, 4]).rectangle == Rectangle(1, 2, 3, 4)
 
 
 def test_rectangles_that_do_not_fit_are_refused(wobbling_sweep: Callable) -> None:

@@ -132,6 +132,6 @@ def test_the_far_corner_of_a_clip_rectangle_counts(plus_data: Path) -> None:
         plus_data / "sequences" / "NwirePhantomFreehand.igs.mha",
         plus_data / "configs" / "PlusDeviceSet_NwirePhantomFreehand_vtkVolumeReconstructorTest2.xml",
     )
-    assert image_area_of(sweep, "calibration").columns == 496
+    assert image_area_of(sweep, "calibration").rectangle.columns == 496
     reference = read_volume(plus_data / "igsio" / "nwire_LINEAR_NONE_MEAN.mha")
     assert case_grid([sweep], "world", 0.5, "calibration").same_as(reference.grid)

@@ -145,3 +145,15 @@ class Grid:
             np.asarray(values["origin"], dtype=np.float64),
             np.asarray(values["direction"], dtype=np.float64),
         )
+
+
+def pixel_problem(matrix: Matrix) -> str | None:
+    """Say why a matrix cannot map pixels to mm, or None."""
+    if not np.isfinite(matrix).all():
+        return "it holds a value that is not finite"
+    if np.abs(matrix[3] - (0, 0, 0, 1)).max() > 1e-9:
+        return f"its last row is {' '.join(f'{value:g}' for value in matrix[3])}, not 0 0 0 1"
+    sizes = np.linalg.norm(matrix[:3, :3], axis=0)
+    if sizes.min() <= 0 or abs(np.linalg.det(matrix[:3, :3] / sizes)) < 1e-3:
+        return "it maps the image to a line or a point, or has no third axis"
+    return None

@@ -26,6 +26,7 @@ def screen_case(
     volumes: Sequence[str] = (),
     compounding: Mapping[str, Any] | None = None,
     base_acquisition: str = "",
+    options: Mapping[str, Any] | None = None,
 ) -> Json:
     """Read headers, poses and annotations of a case's recordings, but no image; never raises for a bad case.
 
@@ -46,6 +47,8 @@ def screen_case(
         The settings `compounding`, to foretell the grid and whether it fits into memory; None: left out.
     base_acquisition
         The acquisition that turns the grid; "" for all.
+    options
+        The settings `recordings`.
 
     Returns
     -------
@@ -53,16 +56,18 @@ def screen_case(
     and spacing in mm at the most) and per recording, under `sweeps`, what was found; lengths in mm, frames
     counted from 0.
     """
+    from myosweep.io.options import recording_options
     from myosweep.io.recordings import read_sweep
 
+    chosen = recording_options(options)
     reasons: list[str] = []
     rows = []
     recordings: list[tuple[str, Sweep]] = []
     for row in sweeps:
         found: Json = {"acquisition": row["acquisition"], "sweep": row["sweep"], "path": str(row["path"])}
         try:
-            sweep = read_sweep(row["path"], row["calibration"] or None, world)
-            found |= _screen_sweep(row, sweep, structures)
+            sweep = read_sweep(row["path"], row["calibration"] or None, world, chosen)
+            found |= _screen_sweep(row, sweep, structures, chosen.contour_names)
             found["reason"] = ""
             recordings.append((row["acquisition"], sweep))
         except Exception as error:
@@ -113,7 +118,9 @@ def _foretell_grid(
     return {"size": list(grid.size), "spacing_mm": grid.spacing[0]}
 
 
-def _screen_sweep(row: Mapping[str, Any], sweep: Sweep, structures: Mapping[str, int]) -> Json:
+def _screen_sweep(
+    row: Mapping[str, Any], sweep: Sweep, structures: Mapping[str, int], contour_names: Mapping[str, str]
+) -> Json:
     count, image_rows, image_columns = sweep.frames.shape
     usable = sweep.valid
     left_out = [(frame, problem) for frame, problem in enumerate(sweep.problems) if problem]
@@ -131,7 +138,7 @@ def _screen_sweep(row: Mapping[str, Any], sweep: Sweep, structures: Mapping[str,
         "pixel_width_mm": width,
         "pixel_height_mm": height,
         **_path_of(sweep),
-        "annotated_frames": _annotated_frames(row, sweep, structures),
+        "annotated_frames": _annotated_frames(row, sweep, structures, contour_names),
     }
 
 
@@ -153,13 +160,16 @@ def _path_of(sweep: Sweep) -> Json:
     }
 
 
-def _annotated_frames(row: Mapping[str, Any], sweep: Sweep, structures: Mapping[str, int]) -> Json:
+def _annotated_frames(
+    row: Mapping[str, Any], sweep: Sweep, structures: Mapping[str, int], contour_names: Mapping[str, str]
+) -> Json:
     """Per annotated structure usable frames with a mask, those that show it, and masks of unusable frames."""
     if not row["annotations"]:
         return {}
     from myosweep.io.annotations import read_annotations
 
-    masks = read_annotations(row["annotations"], sweep, dict(structures), list(row["structures"]))
+    names = list(row["structures"])
+    masks = read_annotations(row["annotations"], sweep, dict(structures), names, contour_names)
     usable = {frame: mask for frame, mask in masks.items() if not sweep.problems[frame]}
     return {
         name: {

@@ -19,6 +19,7 @@ rule compound:
         base_sweeps=lambda wildcards: recordings_in(TABLES.sweeps[wildcards.case][base_of(wildcards.case)]),
         case_sweeps=lambda wildcards: recordings_in(case_rows(wildcards)),
         world=SETTINGS["world"],
+        recordings=SETTINGS["recordings"],
         settings=SETTINGS["compounding"],
         code=code_of("compound"),
     message:

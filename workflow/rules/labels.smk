@@ -22,6 +22,7 @@ rule interpolate_labels:
         masks=masks_digest,
         structures=SETTINGS["structures"],
         world=SETTINGS["world"],
+        recordings=SETTINGS["recordings"],
         image_area=SETTINGS["compounding"]["image_area"],
         code=code_of("interpolate_labels"),
     message:

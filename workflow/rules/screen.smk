@@ -21,6 +21,7 @@ rule screen:
         base=lambda wildcards: base_of(wildcards.case),
         structures=SETTINGS["structures"],
         world=SETTINGS["world"],
+        recordings=SETTINGS["recordings"],
         code=code_of("screen"),
     message:
         "Screening headers, poses and annotations of case {wildcards.case}"

@@ -7,17 +7,17 @@ from myosweep.io.files import write_json
 from myosweep.io.recordings import read_sweeps
 from myosweep.io.volumes import write_volume
 
-world, settings = snakemake.params.world, snakemake.params.settings
+world, options, settings = snakemake.params.world, snakemake.params.recordings, snakemake.params.settings
 area = settings["image_area"]
 grid = case_grid(
-    read_sweeps(snakemake.params.case_sweeps, world),
+    read_sweeps(snakemake.params.case_sweeps, world, options),
     settings["axes"],
     settings["spacing_mm"],
     area,
-    read_sweeps(snakemake.params.base_sweeps, world),
+    read_sweeps(snakemake.params.base_sweeps, world, options),
 )
 volume, coverage, summary = compound(
-    read_sweeps(snakemake.params.sweeps, world),
+    read_sweeps(snakemake.params.sweeps, world, options),
     grid,
     image_area=area,
     method=settings["method"],

@@ -12,7 +12,8 @@ structures = snakemake.params.structures
 grid = read_grid(snakemake.input.base)
 registration = read_json(snakemake.input.registration) if snakemake.input.registration else {"accepted": True}
 if registration["accepted"]:
-    sweeps = read_annotated_sweeps(snakemake.params.sweeps, structures, snakemake.params.world)
+    params = snakemake.params
+    sweeps = read_annotated_sweeps(params.sweeps, structures, params.world, params.recordings)
     transform = read_transform(snakemake.input.transform) if snakemake.input.transform else np.eye(4)
     fractions, summary = label_acquisition(
         sweeps, grid, transform, structures, snakemake.wildcards.method, snakemake.params.image_area

@@ -14,5 +14,6 @@ result = screen_case(
     snakemake.input.volumes,
     params.compounding,
     params.base,
+    params.recordings,
 )
 write_json(snakemake.output[0], result)

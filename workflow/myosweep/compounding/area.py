@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,24 @@ SAMPLED_FRAMES = 24
 ALIVE = 0.1
 
 
-def image_area_of(sweep: Sweep, setting: str | Sequence[int]) -> Rectangle:
-    """The rectangle of pixels that are used.
+@dataclass(frozen=True)
+class ImageArea:
+    """The pixels of a frame that are image.
+
+    Attributes
+    ----------
+    rectangle
+        Around them.
+    mask
+        bool, (row, column) within the rectangle; None: all of it.
+    """
+
+    rectangle: Rectangle
+    mask: NDArray[np.bool_] | None = None
+
+
+def image_area_of(sweep: Sweep, setting: str | Sequence[int]) -> ImageArea:
+    """The pixels that are used.
 
     Parameters
     ----------
@@ -34,7 +51,7 @@ def image_area_of(sweep: Sweep, setting: str | Sequence[int]) -> Rectangle:
     rows, columns = sweep.frames.shape[1:]
     full = Rectangle(0, 0, columns, rows)
     if setting == "full":
-        return full
+        return ImageArea(full)
     if setting == "calibration":
         if sweep.clip is None:
             raise InputError(
@@ -43,9 +60,9 @@ def image_area_of(sweep: Sweep, setting: str | Sequence[int]) -> Rectangle:
                 "ClipRectangleOrigin and ClipRectangleSize in VolumeReconstruction",
                 "set compounding.image_area to auto, or give the rectangle there",
             )
-        return _with_far_corner(sweep, full)
+        return ImageArea(_with_far_corner(sweep, full))
     if setting == "auto":
-        return _changing(sweep, full if sweep.clip is None else _with_far_corner(sweep, full))
+        return ImageArea(_changing(sweep, full if sweep.clip is None else _with_far_corner(sweep, full)))
     if isinstance(setting, str) or len(setting) != 4:
         raise InputError(
             "compounding.image_area", f"`{setting}`", "auto, calibration, full or four numbers", "correct it"
@@ -59,7 +76,7 @@ def image_area_of(sweep: Sweep, setting: str | Sequence[int]) -> Rectangle:
             "a rectangle [column, row, columns, rows] inside the frames",
             "correct compounding.image_area",
         )
-    return area
+    return ImageArea(area)
 
 
 def _with_far_corner(sweep: Sweep, full: Rectangle) -> Rectangle:

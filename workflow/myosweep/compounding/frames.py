@@ -154,7 +154,7 @@ def compound(
     left_out: list[dict[str, str]] = []
     all_gaps = []
     for sweep in sweeps:
-        area = image_area_of(sweep, image_area)
+        area = image_area_of(sweep, image_area).rectangle
         usable = np.flatnonzero(sweep.valid)
         left_out += _left_out(sweep)
         gaps = frame_gaps(frame_corners(sweep, area)[usable])

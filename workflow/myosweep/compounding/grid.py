@@ -54,7 +54,9 @@ def case_grid(
         No frame can be used, or the volume would not fit into memory.
     """
     areas = [image_area_of(sweep, image_area) for sweep in sweeps]
-    corners = np.concatenate([frame_corners(s, area)[s.valid] for s, area in zip(sweeps, areas, strict=True)])
+    corners = np.concatenate(
+        [frame_corners(s, area.rectangle)[s.valid] for s, area in zip(sweeps, areas, strict=True)]
+    )
     if not len(corners):
         raise InputError(
             ", ".join(str(sweep.path) for sweep in sweeps),

@@ -21,18 +21,25 @@ UNKNOWN = 255
 
 
 def read_annotations(
-    folder: str | Path, sweep: Sweep, structures: Mapping[str, int], annotated: Sequence[str]
+    folder: str | Path,
+    sweep: Sweep,
+    structures: Mapping[str, int],
+    annotated: Sequence[str],
+    contour_names: Mapping[str, str] | None = None,
 ) -> dict[int, NDArray[np.uint8]]:
     """Read the masks of a sweep.
 
     Parameters
     ----------
     folder
-        Holds `frame_NNNN.png`; NNNN is the index of the frame in the recording, from 0.
+        Holds `frame_NNNN.png`; NNNN is the index of the frame in the recording, from 0. "contours": what was
+        drawn in the recording itself.
     structures
         Label value of every structure that is known.
     annotated
         The structures that were annotated in this recording.
+    contour_names
+        Names of objects in the recording to structures, beside the structures' own.
 
     Returns
     -------

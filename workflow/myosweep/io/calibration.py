@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from myosweep.errors import InputError
-from myosweep.geometry import Matrix
+from myosweep.geometry import Matrix, pixel_problem
 from myosweep.io.files import write_text
-from myosweep.io.plus import pixel_problem
 from myosweep.io.sweeps import Rectangle
 
 

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myosweep.errors import InputError
-from myosweep.geometry import Matrix, rigid_problem
+from myosweep.geometry import Matrix, pixel_problem, rigid_problem
+from myosweep.io.calibration import read_calibration
 from myosweep.io.frame_files import Header, StoredFrames, read_header, write_frames
 from myosweep.io.sweeps import Rectangle, Sweep
 
@@ -68,6 +69,14 @@ def read_sequence(
             timestamps[frame] = _numbers(path, f"Seq_Frame{frame:04d}_Timestamp", fields["Timestamp"], 1)[0]
     frames = StoredFrames(header, flip_rows, flip_columns)
     return Sweep(path, frames, image_to_world, tuple(problems), timestamps, clip)
+
+
+def read_plus(path: str | Path, calibration: str | Path | None, world: str) -> Sweep:
+    """Read a sequence with the calibration of a configuration, or its own (None)."""
+    if calibration is None:
+        return read_sequence(path, None, None, world)
+    known = read_calibration(calibration)
+    return read_sequence(path, known.image_to_probe, known.clip, world)
 
 
 def read_image_size(path: str | Path) -> tuple[int, int, int]:
@@ -299,18 +308,6 @@ def _matrices(
                 f"correct the transform, or set {name}Status of this frame to INVALID",
             )
     return matrices
-
-
-def pixel_problem(matrix: Matrix) -> str | None:
-    """Say why a matrix cannot map pixels to mm, or None."""
-    if not np.isfinite(matrix).all():
-        return "it holds a value that is not finite"
-    if np.abs(matrix[3] - (0, 0, 0, 1)).max() > 1e-9:
-        return f"its last row is {' '.join(f'{value:g}' for value in matrix[3])}, not 0 0 0 1"
-    sizes = np.linalg.norm(matrix[:3, :3], axis=0)
-    if sizes.min() <= 0 or abs(np.linalg.det(matrix[:3, :3] / sizes)) < 1e-3:
-        return "it maps the image to a line or a point, or has no third axis"
-    return None
 
 
 def _numbers(path: Path, where: str, text: str, count: int) -> NDArray[np.float64]:

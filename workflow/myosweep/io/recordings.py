@@ -7,14 +7,30 @@ from pathlib import Path
 from typing import Any
 
 from myosweep.errors import InputError
-from myosweep.io.calibration import read_calibration
-from myosweep.io.plus import read_sequence
+from myosweep.io.options import RecordingOptions, recording_options
 from myosweep.io.sweeps import Sweep
 
-PLUS_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
+PLUS = "PLUS"
+
+SUFFIXES = {
+    ".mha": PLUS,
+    ".mhd": PLUS,
+    ".nrrd": PLUS,
+    ".nhdr": PLUS,
+}
 
 
-def read_sweep(path: str | Path, calibration: str | Path | None = None, world: str = "auto") -> Sweep:
+def format_of(path: str | Path) -> str | None:
+    """Which kind of recording a path names, or None."""
+    return SUFFIXES.get(Path(path).suffix.lower())
+
+
+def read_sweep(
+    path: str | Path,
+    calibration: str | Path | None = None,
+    world: str = "auto",
+    options: RecordingOptions | None = None,
+) -> Sweep:
     """Read a recording, whatever device wrote it; its suffix says what it is.
 
     Parameters
@@ -25,6 +41,8 @@ def read_sweep(path: str | Path, calibration: str | Path | None = None, world: s
         A PLUS configuration (.xml); "" or None where the recording carries its calibration.
     world
         The frames' coordinate system; "auto": Reference where the recording has it, else tracker.
+    options
+        The settings `recordings`.
 
     Raises
     ------
@@ -32,19 +50,26 @@ def read_sweep(path: str | Path, calibration: str | Path | None = None, world: s
         The recording or the calibration cannot be used.
     """
     path = Path(path)
-    if path.suffix.lower() not in PLUS_SUFFIXES:
-        raise InputError(
-            path,
-            f"the suffix `{path.suffix}`",
-            f"one of {', '.join(PLUS_SUFFIXES)}",
-            "convert the recording, or correct the column `path`",
-        )
-    if not calibration:
-        return read_sequence(path, None, None, world)
-    known = read_calibration(calibration)
-    return read_sequence(path, known.image_to_probe, known.clip, world)
+    options = options or RecordingOptions()
+    match format_of(path):
+        case "PLUS":
+            from myosweep.io.plus import read_plus
+
+            return read_plus(path, calibration or None, world)
+    raise InputError(
+        path,
+        f"the suffix `{path.suffix}`",
+        f"one of {', '.join(SUFFIXES)}",
+        "convert the recording, or correct the column `path`",
+    )
 
 
-def read_sweeps(rows: Iterable[Mapping[str, Any]], world: str = "auto") -> list[Sweep]:
-    """Read the recordings of rows of the table of sweeps: mappings with `path` and `calibration`."""
-    return [read_sweep(row["path"], row.get("calibration"), world) for row in rows]
+def read_sweeps(
+    rows: Iterable[Mapping[str, Any]], world: str = "auto", options: Mapping[str, Any] | None = None
+) -> list[Sweep]:
+    """Read the recordings of rows of the table of sweeps: mappings with `path` and `calibration`.
+
+    options: the settings `recordings` as plain values.
+    """
+    chosen = recording_options(options)
+    return [read_sweep(row["path"], row.get("calibration"), world, chosen) for row in rows]

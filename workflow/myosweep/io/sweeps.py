@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -34,6 +35,50 @@ class Rectangle:
 
 
 @dataclass(frozen=True)
+class Fan:
+    """The image area of a curved or sector probe, in pixels of the frame.
+
+    Attributes
+    ----------
+    column, row
+        The apex, where the lines meet; it may lie outside of the frame.
+    first_radius, last_radius
+        Distance from the apex to where the image begins and ends, pixels.
+    first_angle, last_angle
+        Directions of the outer lines, radians from straight down, positive towards larger columns.
+    """
+
+    column: float
+    row: float
+    first_radius: float
+    last_radius: float
+    first_angle: float
+    last_angle: float
+
+
+@dataclass(frozen=True)
+class Contour:
+    """A line that was drawn on a frame.
+
+    Attributes
+    ----------
+    frame
+        Index of the frame, from 0.
+    name
+        What was drawn, as the annotator typed it.
+    points
+        (point, 2): pixel index (column, row), whole numbers being centres of pixels.
+    closed
+        Whether the last point is joined to the first.
+    """
+
+    frame: int
+    name: str
+    points: NDArray[np.float64]
+    closed: bool
+
+
+@dataclass(frozen=True)
 class Sweep:
     """One continuous recording of tracked frames.
 
@@ -51,6 +96,14 @@ class Sweep:
         Seconds, shape (frame,); NaN where the recording has none.
     clip
         The image area that the calibration names, or None.
+    fan
+        The fan that the calibration names, or None.
+    contours
+        What was drawn in the recording itself; None where its format has no contours.
+    landmarks
+        Points that the recording names: name to (x, y, z) in mm, in the frames' world.
+    notes
+        What a reader has to tell of the recording, a sentence each.
     """
 
     path: Path
@@ -59,6 +112,10 @@ class Sweep:
     problems: tuple[str, ...]
     timestamps: NDArray[np.float64]
     clip: Rectangle | None = None
+    fan: Fan | None = None
+    contours: tuple[Contour, ...] | None = None
+    landmarks: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def valid(self) -> NDArray[np.bool_]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from myosweep.geometry import Grid
 from myosweep.io.annotations import read_annotations
+from myosweep.io.options import recording_options
 from myosweep.io.recordings import read_sweep
 from myosweep.io.volumes import Volume
 from myosweep.labels.fractions import UNKNOWN
@@ -16,15 +17,22 @@ from myosweep.labels.volumes import AnnotatedSweep
 
 
 def read_annotated_sweeps(
-    rows: Iterable[Mapping[str, Any]], structures: Mapping[str, int], world: str = "auto"
+    rows: Iterable[Mapping[str, Any]],
+    structures: Mapping[str, int],
+    world: str = "auto",
+    options: Mapping[str, Any] | None = None,
 ) -> list[AnnotatedSweep]:
-    """Read recordings and masks of rows of the table of sweeps; rows without annotations are left out."""
+    """Read recordings and masks of rows of the table of sweeps; rows without annotations are left out.
+
+    options: the settings `recordings` as plain values.
+    """
+    chosen = recording_options(options)
     sweeps = []
     for row in rows:
         if row["annotations"]:
-            sweep = read_sweep(row["path"], row["calibration"], world)
+            sweep = read_sweep(row["path"], row["calibration"], world, chosen)
             names = list(row["structures"])
-            masks = read_annotations(row["annotations"], sweep, dict(structures), names)
+            masks = read_annotations(row["annotations"], sweep, dict(structures), names, chosen.contour_names)
             sweeps.append(AnnotatedSweep(sweep, masks, names))
     return sweeps
 

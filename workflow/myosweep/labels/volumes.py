@@ -135,7 +135,8 @@ def _parts(
         poses = acquisition_to_base @ sweep.image_to_world
         memberships = interpolate(annotated.masks, poses, sweep.valid, value, method)
         if memberships.annotated:
-            yield _Part(number, sweep, poses, image_area_of(sweep, image_area), memberships)
+            area = image_area_of(sweep, image_area).rectangle
+            yield _Part(number, sweep, poses, area, memberships)
 
 
 def _count(part: _Part) -> int:
