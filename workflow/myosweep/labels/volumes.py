@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myosweep.compounding import compound_frames, image_area_of
-from myosweep.compounding.frames import LONGEST_BRIDGE, SHORTEST_BRIDGE_VOXELS
 from myosweep.compounding.grid import frame_corners, frame_gaps
+from myosweep.compounding.placement import longest_bridge
 from myosweep.geometry import Grid, Matrix
 from myosweep.io.sweeps import Rectangle, Sweep
 from myosweep.io.volumes import Volume
@@ -177,9 +177,7 @@ def _block_means(image: NDArray[np.float32], down: int, across: int) -> NDArray[
 
 def _longest_bridge(part: _Part, grid: Grid) -> float:
     """The gap between frames that an image of the same sweep is filled over, mm."""
-    gaps = frame_gaps(frame_corners(part.sweep, part.area)[part.sweep.valid])
-    usual = float(np.percentile(gaps, 95)) if len(gaps) else 0.0
-    return max(LONGEST_BRIDGE * usual, SHORTEST_BRIDGE_VOXELS * min(grid.spacing))
+    return longest_bridge(frame_gaps(frame_corners(part.sweep, part.area)[part.sweep.valid]), grid)
 
 
 def _centres(part: _Part) -> NDArray[np.float64]:
