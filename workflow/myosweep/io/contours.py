@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 
 from myosweep.errors import InputError
 from myosweep.io.sweeps import Contour, Sweep
@@ -90,9 +89,9 @@ def masks_by_structure(
     masks: dict[str, dict[int, NDArray[np.uint8]]] = {name: {} for name in annotated}
     for frame in sorted(by_frame):
         drawn = {
-            name: mask
+            name: region
             for name in structures
-            if (mask := _structure_mask(sweep, name, by_frame[frame].get(name, []))) is not None
+            if (region := _structure_mask(sweep, name, by_frame[frame].get(name, []))) is not None
         }
         looked_at = BACKGROUND_NAME in by_frame[frame]
         about = [name for name in annotated if looked_at or name in drawn]
@@ -267,6 +266,8 @@ def _labels(
                     "structures that at most overlap along their border",
                     "correct the contours, or the name of one",
                 )
+    from scipy.ndimage import distance_transform_edt
+
     width, height = sweep.pixel_spacing
     depths = [distance_transform_edt(drawn[name], sampling=(height, width)) for name in names]
     deepest = np.argmax(depths, axis=0)

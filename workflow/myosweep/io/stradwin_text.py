@@ -199,7 +199,7 @@ def _numbers(where: str, words: Sequence[str]) -> list[float]:
         except ValueError:
             value = math.nan
         if not math.isfinite(value):
-            raise InputError(where, f"`{word[:40]}`", "a number", "correct the line, or remove it")
+            raise InputError(where, f"`{word[:40]}`", "a number", "correct the line")
         found.append(value)
     return found
 
