@@ -141,3 +141,28 @@ def write_dicom(path: Path, frames: np.ndarray, instance: int = 1, colour: bool 
     dataset.PixelData = data + b"\0" * (len(data) % 2)
     dataset.save_as(path, enforce_file_format=True)
     return path
+
+
+def outlines(mask: np.ndarray) -> list[np.ndarray]:
+    """Closed lines, (point, 2) as (column, row), half way between the pixels of a mask and the others."""
+    from contourpy import contour_generator
+
+    lines = contour_generator(z=np.pad(mask.astype(float), 1)).lines(0.5)
+    return [np.asarray(line)[:-1] - 1 for line in lines]
+
+
+def contours_of(
+    masks: Mapping[int, np.ndarray], structures: Mapping[str, int], looked_at: int | None = None
+) -> list[tuple[int, int, bool, np.ndarray]]:
+    """Contours for `write_stradwin`, the label values being the objects' numbers.
+
+    looked_at: the object whose small contour on every frame says that the frame was looked at.
+    """
+    corner = np.array([[0.0, 0], [2, 0], [0, 2]])
+    marks = [] if looked_at is None else [(looked_at, frame, True, corner) for frame in masks]
+    return marks + [
+        (value, frame, True, line)
+        for frame, mask in masks.items()
+        for value in structures.values()
+        for line in outlines(mask == value)
+    ]

@@ -42,7 +42,7 @@ def masks_by_structure(
 
     A pixel belongs to a contour where its centre lies inside. A contour within another one of the same
     structure is a hole, contours that cross are united. An open contour is closed by a straight line where
-    its ends are close. Where structures overlap, each pixel goes to the one in which it lies deeper.
+    its ends are close. Where structures overlap, each pixel goes to the nearest that is drawn alone.
 
     Parameters
     ----------
@@ -269,8 +269,10 @@ def _labels(
     from scipy.ndimage import distance_transform_edt
 
     width, height = sweep.pixel_spacing
-    depths = [distance_transform_edt(drawn[name], sampling=(height, width)) for name in names]
-    deepest = np.argmax(depths, axis=0)
+    away = [
+        np.where(drawn[name], distance_transform_edt(~drawn[name] | shared, sampling=(height, width)), np.inf)
+        for name in names
+    ]
     values = np.array([structures[name] for name in names], np.uint8)
-    labels[shared] = values[deepest[shared]]
+    labels[shared] = values[np.argmin(away, axis=0)[shared]]
     return labels
