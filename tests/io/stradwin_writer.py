@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 WORDS = ("XTRANS", "YTRANS", "ZTRANS", "AZIMUTH", "ELEVATION", "ROLL")
 
@@ -112,14 +114,17 @@ def write_stradwin(
     return path
 
 
-def write_dicom(path: Path, frames: np.ndarray, instance: int = 1, colour: bool = False) -> Path:
-    """Write 8-bit frames, (frame, row, column), as one uncompressed ultrasound DICOM file."""
+def write_dicom(
+    path: Path, frames: np.ndarray, instance: int = 1, colour: bool = False, jpeg: bool = False
+) -> Path:
+    """Write 8-bit frames, (frame, row, column), as one ultrasound DICOM file."""
     import pydicom
-    from pydicom.uid import ExplicitVRLittleEndian, UltrasoundMultiFrameImageStorage
+    from pydicom.encaps import encapsulate
+    from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, UltrasoundMultiFrameImageStorage
 
     dataset = pydicom.Dataset()
     dataset.file_meta = pydicom.dataset.FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit if jpeg else ExplicitVRLittleEndian
     dataset.file_meta.MediaStorageSOPClassUID = UltrasoundMultiFrameImageStorage
     dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{instance}"
     dataset.SOPClassUID = UltrasoundMultiFrameImageStorage
@@ -137,10 +142,21 @@ def write_dicom(path: Path, frames: np.ndarray, instance: int = 1, colour: bool 
     dataset.BitsAllocated = dataset.BitsStored = 8
     dataset.HighBit = 7
     dataset.PixelRepresentation = 0
-    data = frames.tobytes()
-    dataset.PixelData = data + b"\0" * (len(data) % 2)
+    if jpeg:
+        dataset.PixelData = encapsulate([_jpeg(frame) for frame in frames])
+        if colour:
+            dataset.PhotometricInterpretation = "YBR_FULL_422"
+    else:
+        data = frames.tobytes()
+        dataset.PixelData = data + b"\0" * (len(data) % 2)
     dataset.save_as(path, enforce_file_format=True)
     return path
+
+
+def _jpeg(frame: np.ndarray) -> bytes:
+    stream = BytesIO()
+    Image.fromarray(frame).save(stream, format="JPEG", quality=95)
+    return stream.getvalue()
 
 
 def outlines(mask: np.ndarray) -> list[np.ndarray]:

@@ -287,6 +287,27 @@ def test_referenced_images_are_read_in_the_order_of_the_list(tmp_path: Path, wri
     np.testing.assert_array_equal(all_frames(read_stradwin(bottom)), FRAMES[:, ::-1])
 
 
+@pytest.mark.parametrize("colour", [False, True])
+def test_compressed_dicom_is_decoded_frame_by_frame(tmp_path: Path, colour: bool) -> None:
+    smooth = np.add.outer(np.arange(24), np.arange(40)) * 3 + np.arange(COUNT)[:, None, None]
+    frames = smooth.astype(np.uint8)
+    write_dicom(tmp_path / "clip.dcm", frames, colour=colour, jpeg=True)
+    found = all_frames(read_stradwin(write(tmp_path / "s.sw", images="clip.dcm", frames=frames)))
+    # What JPEG of quality 95 leaves of a smooth ramp.
+    assert np.abs(found.astype(int) - frames).max() <= 3
+
+
+def test_colours_become_luminance_and_inverted_grey_is_turned(tmp_path: Path) -> None:
+    Image.new("RGB", (COLUMNS, ROWS), (200, 100, 50)).save(tmp_path / "a.png")
+    one = {"frames": FRAMES[:1], "probe_to_room": POSES[:1]}
+    frame = read_stradwin(write(tmp_path / "a.sw", images="a.png", **one)).frames[0]
+    assert np.unique(frame) == [round(0.299 * 200 + 0.587 * 100 + 0.114 * 50)]
+    write_dicom(tmp_path / "b.dcm", FRAMES[:1])
+    edited(tmp_path / "b.dcm", "MONOCHROME2", "MONOCHROME1")
+    frame = read_stradwin(write(tmp_path / "b.sw", images="b.dcm", **one)).frames[0]
+    np.testing.assert_array_equal(frame, 255 - FRAMES[0])
+
+
 def test_referenced_images_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     write_dicom(tmp_path / "good.dcm", FRAMES)
     refused(write(tmp_path / "a.sw", images="good.dcm", frames=FRAMES[:, 1:]), "7 x 9", "7 x 8")
@@ -479,6 +500,7 @@ def test_a_text_that_is_no_text_is_not_read(tmp_path: Path) -> None:
     assert stradwin_files(tmp_path / "s.sw") == [tmp_path / "s.sw"]
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12))
 def test_damaged_text_ends_in_a_sweep_or_in_one_error(
