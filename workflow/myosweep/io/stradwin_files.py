@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -48,17 +47,24 @@ def read_lines(path: Path) -> Iterator[tuple[int, str, str]]:
             f"the text of a recording, at most {LARGEST_TEXT} bytes",
             "name the .sw file, not the file of images",
         )
-    data = path.read_bytes()
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("cp1252", "replace")
     begun = False
-    for number, line in enumerate(io.StringIO(text, newline=None), start=1):
-        keyword, _, rest = line.strip().partition(" ")
-        begun = begun or keyword.startswith("RES_")
-        if begun and keyword:
-            yield number, keyword, rest.strip()
+    # Stradwin writes in the code page of its Windows, Stradview not always.
+    with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
+        for number, line in enumerate(file, start=1):
+            keyword, _, rest = line.strip().partition(" ")
+            begun = begun or keyword.startswith("RES_")
+            if begun and keyword:
+                yield number, keyword, _readable(rest.strip())
+
+
+def _readable(text: str) -> str:
+    if text.isascii():
+        return text
+    data = text.encode("utf-8", "surrogateescape")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", "replace")
 
 
 def truth(values: Mapping[str, str], keyword: str, default: bool = False) -> bool | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from myosweep.io.stradwin_files import KEYWORDS, read_lines, truth
 
 SIX = ("XTRANS", "YTRANS", "ZTRANS", "AZIMUTH", "ELEVATION", "ROLL")
 # Beyond these no hand has drawn, and memory would not be bounded.
+MOST_FRAMES = 1_000_000
 MOST_LINES = 200_000
 MOST_POINTS = 100_000
 FARTHEST_CM = 1e5
@@ -118,14 +120,15 @@ def read_text(path: Path) -> StradwinText:
         not as many as RES_BUF_FRAMES says.
     """
     values: dict[str, str] = {}
-    images: list[list[float]] = []
+    images = array("d")
+    counts = dict.fromkeys(("IM", "OBJECT", "CONT", "LANDMARK"), 0)
     objects: dict[int, str] = {}
     drawn: list[Drawn] = []
     landmarks: list[tuple[str, str, list[float]]] = []
     for line, keyword, rest in read_lines(path):
         match keyword:
             case "IM":
-                images.append(_image(path, len(images), line, rest))
+                images.extend(_image(path, counts["IM"], line, rest))
             case "OBJECT":
                 _add_object(path, line, rest, objects)
             case "CONT":
@@ -140,23 +143,25 @@ def read_text(path: Path) -> StradwinText:
                         "one line of each kind",
                         "remove the wrong one",
                     )
-        if max(len(drawn), len(landmarks), len(objects)) > MOST_LINES:
-            raise InputError(
-                f"{path}, line {line}",
-                f"more than {MOST_LINES} lines {keyword}",
-                "a recording that people have drawn on",
-                "save the recording again",
-            )
+        if keyword in counts:
+            counts[keyword] += 1
+            if counts[keyword] > (most := MOST_FRAMES if keyword == "IM" else MOST_LINES):
+                raise InputError(
+                    f"{path}, line {line}",
+                    f"more than {most} lines {keyword}",
+                    "what people record and draw by hand",
+                    "save the recording again",
+                )
     shape = _shape(path, values)
-    if len(images) != shape[0]:
+    if counts["IM"] != shape[0]:
         raise InputError(
             path,
-            f"{len(images)} lines IM, but RES_BUF_FRAMES {shape[0]}",
+            f"{counts['IM']} lines IM, but RES_BUF_FRAMES {shape[0]}",
             "one line IM for every frame",
             "save the recording again",
         )
     named = _unique_names(landmarks)
-    return StradwinText(path, values, shape, np.array(images), objects, tuple(drawn), named)
+    return StradwinText(path, values, shape, np.array(images).reshape(-1, 7), objects, tuple(drawn), named)
 
 
 def required(path: Path, values: Mapping[str, str], keyword: str) -> str:
