@@ -11,12 +11,14 @@ from myosweep.io.options import RecordingOptions, recording_options
 from myosweep.io.sweeps import Sweep
 
 PLUS = "PLUS"
+STRADWIN = "Stradwin"
 
 SUFFIXES = {
     ".mha": PLUS,
     ".mhd": PLUS,
     ".nrrd": PLUS,
     ".nhdr": PLUS,
+    ".sw": STRADWIN,
 }
 
 
@@ -36,7 +38,7 @@ def read_sweep(
     Parameters
     ----------
     path
-        The recording: .mha, .mhd, .nrrd, .nhdr (PLUS, IGSIO).
+        The recording: .mha, .mhd, .nrrd, .nhdr (PLUS, IGSIO), .sw (Stradwin, Stradview).
     calibration
         A PLUS configuration (.xml); "" or None where the recording carries its calibration.
     world
@@ -56,6 +58,10 @@ def read_sweep(
             from myosweep.io.plus import read_plus
 
             return read_plus(path, calibration or None, world)
+        case "Stradwin":
+            from myosweep.io.stradwin import read_stradwin
+
+            return read_stradwin(path, calibration or None, options)
     raise InputError(
         path,
         f"the suffix `{path.suffix}`",

@@ -128,8 +128,11 @@ def _parts(
     acquisition_to_base: Matrix,
     image_area: str | Sequence[int],
 ) -> Iterator[_Part]:
-    for number, annotated in enumerate(sweeps, start=1):
+    numbers: dict[int, int] = {}
+    for annotated in sweeps:
         sweep = annotated.sweep
+        # A recording may stand here more than once, with other structures.
+        number = numbers.setdefault(id(sweep), len(numbers) + 1)
         if name not in annotated.structures or not annotated.masks:
             continue
         poses = acquisition_to_base @ sweep.image_to_world
