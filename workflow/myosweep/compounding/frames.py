@@ -104,7 +104,7 @@ def compound(
     grid: Grid,
     *,
     image_area: Any = "auto",
-    method: str = "trilinear",
+    method: str = "between_frames",
     combine: str = "mean",
     fill: bool | str = True,
     blending: str = "feather",

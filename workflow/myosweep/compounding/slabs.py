@@ -87,7 +87,10 @@ class Slabs:
             self._distribute(bottom, values, coverage)
         if self._plan.fill == "between" and method not in ("between_frames", "voxel_nearest"):
             self._add_between(bottom, WHERE_OPEN, values, coverage)
-        if self._plan.fill != "none":
+        if self._plan.fill == "none":
+            far = coverage < 0
+            values[far], coverage[far] = 0, 0
+        else:
             self._add_between(bottom, MARK, values, coverage, every_pair=True)
         if self._channels:
             return values, coverage
