@@ -1,9 +1,9 @@
 """Frames of a multi-frame DICOM file, each decoded from the file when asked for.
 
 Read are the pixels (8-bit grey, palette or colour; uncompressed, RLE, or JPEG as far as pydicom decodes it
-with Pillow), FrameTimeVector, FrameTime or CineRate, and the one ultrasound region that shows tissue: its place
-is the image area, its scale is compared with the calibration. Windows and look-up tables for display, and all
-that is said of the patient, are not.
+with Pillow), FrameTimeVector, FrameTime or CineRate, and the one ultrasound region that shows tissue: its
+place is the image area, its scale is compared with the calibration. Windows and look-up tables for display,
+and all that is said of the patient, are not.
 """
 
 from __future__ import annotations

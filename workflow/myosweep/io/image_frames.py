@@ -1,8 +1,8 @@
 """Frames that are images in files of their own, and how colours become grey.
 
 Colour becomes grey by the luma of ITU-R BT.601 (0.299 R + 0.587 G + 0.114 B, rounded); where the three
-channels are equal, as in a B-mode image that was stored in colour, that is their value exactly. Transparency is
-ignored.
+channels are equal, as in a B-mode image that was stored in colour, that is their value exactly.
+Transparency is ignored.
 """
 
 from __future__ import annotations

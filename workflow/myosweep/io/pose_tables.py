@@ -5,7 +5,7 @@ angles), upper and lower case are the same, further columns are left alone.
 
 When. One of these says to which frame a row belongs:
 
-- `time_s` (or `time_ms`, `time_us`, `time_ns`): the pose's time; frames get poses interpolated to their times.
+- `time_s` (or `time_ms`, `time_us`, `time_ns`): the pose's time; poses are interpolated to frames' times.
 - `frame`: index of the frame, from 0.
 - `file`: name of the image, in a folder of images.
 - none of them: row by row the frames' poses, as many rows as frames.
@@ -14,10 +14,10 @@ With `frame` or `file`, a time column gives the frames' times.
 
 Where. By default a pose maps probe coordinates to the world, x_world = R x_probe + t:
 
-- matrix: `m00 m01 m02 m03_mm  m10 m11 m12 m13_mm  m20 m21 m22 m23_mm`, row by row; `m30` to `m33` may follow.
+- matrix: `m00 m01 m02 m03_mm m10 m11 m12 m13_mm m20 m21 m22 m23_mm`, row by row; `m30` to `m33` may follow.
 - quaternion: `x_mm y_mm z_mm qw qx qy qz`, a unit quaternion.
-- Euler angles: `x_mm y_mm z_mm` and `rx_deg ry_deg rz_deg` (or `_rad`). Their order in the header is the order
-  of the product: `rz_deg,ry_deg,rx_deg` means R = Rz Ry Rx, as trackers write azimuth, elevation and roll.
+- Euler angles: `x_mm y_mm z_mm` and `rx_deg ry_deg rz_deg` (or `_rad`). Their order in the header is the
+  order of the product: `rz_deg,ry_deg,rx_deg` means R = Rz Ry Rx, as trackers write azimuth, elevation, roll.
 
 Lengths are `_mm`, `_cm` or `_m`. Without a calibration the table must be a matrix that maps a pixel index
 (column, row, 0, 1), the first pixel's centre being (0, 0), to the world, so that its columns hold the size of
@@ -190,9 +190,7 @@ def read_times(table: RawTable) -> Floats | None:
             f"{table.path}, row 1",
             f"the columns {', '.join(names)}" if names else f"the column {bare[0]} without a unit",
             "one column of times with its unit: time_s, time_ms, time_us or time_ns",
-            "delete or rename the others"
-            if names
-            else f"rename it, to time_s if it holds seconds: {bare[0]}",
+            "delete or rename the others" if names else "rename it, to time_s if it holds seconds",
         )
     if not names:
         return None
@@ -295,7 +293,7 @@ def _layout(table: RawTable, columns: dict[str, str], of_pixels: bool) -> tuple[
     if cells:
         wanted = [(row, column) for row in range(3) for column in range(4)]
         missing = [f"m{r}{c}" + ("_mm" if c == 3 else "") for r, c in wanted if (r, c) not in cells]
-        units = {unit for (_, column), (_, unit) in cells.items() if column == 3 and _ < 3}
+        units = {unit for (row, column), (_, unit) in cells.items() if column == 3 and row < 3}
         stray = [name for (r, c), (name, unit) in cells.items() if unit and (c != 3 or r == 3)]
         _complete(where, missing, stray)
         if None in units or len(units) != 1:
@@ -306,9 +304,9 @@ def _layout(table: RawTable, columns: dict[str, str], of_pixels: bool) -> tuple[
                 "one unit of the translation in the header: m03_mm m13_mm m23_mm, or _cm, or _m",
                 "rename these columns",
             )
-        names = [columns[cells[place][0]] for place in wanted]
+        ordered = [columns[cells[place][0]] for place in wanted]
         _check_last_row(table, [columns[cells[3, c][0]] if (3, c) in cells else "" for c in range(4)])
-        return "matrix", names, MM[units.pop()]
+        return "matrix", ordered, MM[units.pop()]
     places = {match[1]: (name, match[2]) for name in columns if (match := PLACE.fullmatch(name))}
     missing = [f"{axis}_mm" for axis in "xyz" if axis not in places]
     if found[0] == "a quaternion":
@@ -460,4 +458,5 @@ def _suspect(matrices: Floats) -> NDArray[np.bool_]:
     """Which matrices are worth a closer look by `rigid_problem`."""
     turns = matrices[:, :3, :3]
     errors = np.abs(turns @ turns.transpose(0, 2, 1) - np.eye(3)).max(axis=(1, 2))
-    return ~((errors < 1e-3) & (np.linalg.det(turns) > 0))
+    suspect: NDArray[np.bool_] = ~((errors < 1e-3) & (np.linalg.det(turns) > 0))
+    return suspect

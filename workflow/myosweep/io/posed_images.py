@@ -39,7 +39,7 @@ def read_posed_images(
     Parameters
     ----------
     path
-        A folder of PNG, JPEG or TIFF images, a video, or a DICOM file. Frames are the images by the numbers in
+        A folder of PNG, JPEG or TIFF images, a video, or a DICOM file. Images are sorted by the numbers in
         their names. Colour becomes grey by ITU-R BT.601 luma; equal channels keep their value.
     calibration
         A PLUS configuration or a matrix (.csv); None or "" where the poses map pixels to mm.
@@ -48,8 +48,8 @@ def read_posed_images(
 
     Returns
     -------
-    The sweep. Poses are interpolated to the frames' times, never extrapolated, and not across gaps of more than
-    three usual intervals; frames without a pose are problems.
+    The sweep. Poses are interpolated to the frames' times, never extrapolated, and not across gaps of more
+    than three usual intervals; frames without a pose are problems.
 
     Raises
     ------
@@ -187,7 +187,7 @@ def _by_frame(
             one, two = known[back[0]], known[back[0] + 1]
             raise InputError(
                 table.path,
-                f"frame {two} at {times[two]:g} s, after frame {one} at {times[one]:g} s: time runs backwards",
+                f"frame {two} at {times[two]:g} s, frame {one} at {times[one]:g} s: time runs backwards",
                 "times in the order of frames",
                 f"correct the times of {path.name}",
             )
@@ -230,7 +230,8 @@ def _interpolated(
         estimate = estimate_offset(path, source.frames, times, pose_times, matrices @ image_to_probe, longest)
         offset = estimate.seconds
         notes.append(
-            f"{offset:.3f} s were added to the times of poses (estimated, correlation {estimate.correlation:.2f})"
+            f"{offset:.3f} s were added to the times of poses (estimated; correlation "
+            f"{estimate.correlation:.2f})"
         )
     pose_times = pose_times + offset
     if times[-1] < pose_times[0] or times[0] > pose_times[-1]:
@@ -240,7 +241,7 @@ def _interpolated(
             f"{times[-1]:.3f} s: they do not overlap",
             "poses at the times of frames",
             "set recordings.time_offset_s to what is to be added to the times of poses "
-            f"({times[0] - pose_times[0] + offset:.3f} where both start together), or name the poses by `frame`",
+            f"({times[0] - pose_times[0] + offset:.3f} where both start together)",
         )
     found, problems = poses_at(times, pose_times, matrices, longest)
     return found, problems, notes
@@ -254,6 +255,6 @@ def _scale_notes(sweep: Sweep, source: ImageSource, known: Calibration | None) -
     if max(abs(ratio - 1) for ratio in ratios) <= LARGEST_SCALE_ERROR:
         return []
     return [
-        f"pixels of {width:.4f} x {height:.4f} mm by the {'poses' if known is None else 'calibration'}, but of "
-        f"{source.pixel_mm[0]:.4f} x {source.pixel_mm[1]:.4f} mm by the recording: is it of another depth?"
+        f"pixels of {width:.4f} x {height:.4f} mm by the {'poses' if known is None else 'calibration'}, but "
+        f"of {source.pixel_mm[0]:.4f} x {source.pixel_mm[1]:.4f} mm by the recording: is it of another depth?"
     ]

@@ -1,7 +1,7 @@
 """Scans of the TUS-REC challenge: HDF5 with `frames` and `tforms`, landmarks of the subject beside it.
 
-`frames` is uint8, (frame, row, column); `tforms`, (frame, 4, 4), maps the tracked tool to the optical tracker.
-The challenge's validation data keep them in two files, frames/050/x.h5 and transfs/050/x.h5; both are found.
+`frames` is uint8, (frame, row, column); `tforms`, (frame, 4, 4), maps the tracked tool to the optical
+tracker. The challenge's validation data keep them in two files, frames/050/x.h5 and transfs/050/x.h5.
 A landmark file, landmark_050.h5 for the scans in the folder 050, holds for each scan an array of rows (frame,
 x, y): the frame's index from 0, x and y in pixels from 1 (see `myosweep.io.calibration_tables`). There are no
 times.
@@ -68,7 +68,8 @@ class Hdf5Frames:
                     "leave the file alone while it is used",
                 )
             self._first, self._block = first, block
-        return self._block[number - self._first].copy()
+        frame: NDArray[np.uint8] = self._block[number - self._first].copy()
+        return frame
 
 
 def read_tus_rec(path: str | Path, calibration: str | Path | None) -> Sweep:
@@ -83,8 +84,8 @@ def read_tus_rec(path: str | Path, calibration: str | Path | None) -> Sweep:
 
     Returns
     -------
-    The sweep; its world is the tracker's. A frame whose transform is NaN throughout is a problem. Landmarks are
-    named by their rows, `landmark_00` on, and lie where the frame's pose puts them.
+    The sweep; its world is the tracker's. A frame whose transform is NaN throughout is a problem. Landmarks
+    are named by their rows, `landmark_00` on, and lie where the frame's pose puts them.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Frames of a video file: any frame when asked for, always the same, without decoding all into memory.
 
-The packets' times (no decoding) give the index of frames; a frame is reached from the keyframe before it. Where
-a file has no complete times (some .avi and .mpg files), frames are counted by decoding once from the start.
+The packets' times (no decoding) give the index of frames; a frame is reached from the keyframe before it.
+Where a file has no complete times (some .avi and .mpg files), frames are counted by decoding from the start.
 Needs PyAV (`pip install myosweep[video]`), which brings FFmpeg with it.
 """
 
@@ -20,6 +20,15 @@ from numpy.typing import NDArray
 from myosweep.errors import InputError
 from myosweep.io.image_frames import ImageSource, checked_index, checked_shape, grey
 
+FORMATS = {
+    ".avi": "avi",
+    ".mkv": "matroska",
+    ".mov": "mov",
+    ".mp4": "mov",
+    ".mpg": "mpeg",
+    ".mpeg": "mpeg",
+    ".wmv": "asf",
+}
 KEPT_FRAMES = 8
 # So many frames are decoded to see whether the packets' times are the frames'.
 COMPARED_FRAMES = 40
@@ -212,10 +221,21 @@ def _open(path: Path) -> Any:
     if not path.is_file():
         raise InputError(path, "no such file", "a recording", "correct the path")
     try:
-        # Only this file: a playlist must not lead anywhere else.
-        return av.open(str(path.absolute()), options={"protocol_whitelist": "file"})
+        # The suffix says what it is: a playlist that calls itself .mp4 must not lead to other files.
+        return av.open(str(path.absolute()), format=_format(path))
     except Exception as error:
         raise _damaged(path, error) from None
+
+
+def _format(path: Path) -> str:
+    """FFmpeg's name of what a suffix promises; .mpg may be a transport stream."""
+    name = FORMATS[path.suffix.lower()]
+    if name == "mpeg":
+        with path.open("rb") as file:
+            head = file.read(189)
+        if head[:1] == head[188:] == b"G":
+            return "mpegts"
+    return name
 
 
 def _by_packets(container: Any, stream: Any) -> tuple[_Index | None, NDArray[np.float64]]:
