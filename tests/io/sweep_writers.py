@@ -30,7 +30,9 @@ def some_poses(count: int = 6, seed: int = 2) -> np.ndarray:
 
 
 def write_matrix(path: Path, matrix: np.ndarray, delimiter: str = ",") -> Path:
-    path.write_text("\n".join(delimiter.join(f"{value!r}" for value in row) for row in matrix.tolist()) + "\n")
+    path.write_text(
+        "\n".join(delimiter.join(f"{value!r}" for value in row) for row in matrix.tolist()) + "\n"
+    )
     return path
 
 
@@ -133,6 +135,8 @@ def write_dicom(
                 ("pixel_representation", "PixelRepresentation"),
             )
         }
+        if frames.ndim == 4:
+            options["planar_configuration"] = 0
         encoded = [
             RLELosslessEncoder.encode(frame.tobytes(), number_of_frames=1, **options) for frame in frames
         ]
@@ -168,7 +172,9 @@ def pose_columns(poses: np.ndarray, layout: str) -> dict[str, list[str]]:
         else:
             names += [f"r{axis}_deg" for axis in layout]
             values = np.hstack([values, turns.as_euler(layout.upper(), degrees=True)])
-    return {name: [repr(float(value)) for value in column] for name, column in zip(names, values.T, strict=True)}
+    return {
+        name: [repr(float(value)) for value in column] for name, column in zip(names, values.T, strict=True)
+    }
 
 
 def write_table(path: Path, columns: dict[str, Sequence[Any]], delimiter: str = ",") -> Path:

@@ -66,9 +66,7 @@ class Written:
         write_sequence(folder / "s.mha", self.frames, transforms, times, orientation="UNA")
         self.paths: dict[str, tuple[Path, Path | str]] = {"PLUS": (folder / "s.mha", xml)}
         self.paths["HDF5"] = (
-            write_tus_rec(
-                folder / "s.h5", self.frames, self.probe, chunks=(5, 32, 32), compression="gzip"
-            ),
+            write_tus_rec(folder / "s.h5", self.frames, self.probe, chunks=(5, 32, 32), compression="gzip"),
             challenge,
         )
         for layout in ("matrix", "quaternion", "zyx", "xzy"):

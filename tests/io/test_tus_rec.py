@@ -54,9 +54,7 @@ def test_single_precision_and_a_calibration_of_plus(tmp_path: Path) -> None:
     write_calibration(tmp_path / "c.xml", np.diag([0.2, 0.2, 0.2, 1]))
     sweep = read_sweep(path, tmp_path / "c.xml")
     # A metre in single precision is 6e-5 mm.
-    np.testing.assert_allclose(
-        sweep.image_to_world, some_poses() @ np.diag([0.2, 0.2, 0.2, 1]), atol=1e-4
-    )
+    np.testing.assert_allclose(sweep.image_to_world, some_poses() @ np.diag([0.2, 0.2, 0.2, 1]), atol=1e-4)
 
 
 @pytest.mark.parametrize("folder", ["landmarks", "landmark"])
@@ -176,7 +174,9 @@ def test_links_and_data_in_other_files_are_refused(tmp_path: Path, calibration: 
         file.create_dataset("frames", (6, 10, 14), np.uint8, external=[(str(secret), 0, 840)])
         file["tforms"] = some_poses()
     for name in ("link", "soft", "virtual", "raw"):
-        refused(tmp_path / f"{name}.h5", calibration, "frames", "a link to other data, or data in another file")
+        refused(
+            tmp_path / f"{name}.h5", calibration, "frames", "a link to other data, or data in another file"
+        )
     with h5py.File(tmp_path / "group.h5", "w") as file:
         file.create_group("frames")
     refused(tmp_path / "group.h5", calibration, "a group")

@@ -153,13 +153,11 @@ def open_dicom(path: Path) -> ImageSource:
 def _header(path: Path, file: BinaryIO) -> Any:
     """All but the pixels; the file stands where they begin."""
     from pydicom import dcmread
+    from pydicom.filereader import read_file_meta_info
     from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
-    # A length that lies must not become memory: whatever is long is left in the file.
-    header = dcmread(file, stop_before_pixels=True, defer_size=1 << 20)
-    syntax = getattr(header.file_meta, "TransferSyntaxUID", None)
-    if file.tell() > LARGEST_HEADER:
-        raise InputError(path, "a header of more than 256 MiB", "a DICOM image", "export it again")
+    # What is wholly compressed would be decompressed to be looked at.
+    syntax = getattr(read_file_meta_info(path), "TransferSyntaxUID", None)
     if syntax is None or syntax in (DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian) or syntax.is_private:
         raise InputError(
             path,
@@ -174,6 +172,10 @@ def _header(path: Path, file: BinaryIO) -> Any:
             "frames that stand alone: uncompressed, RLE or JPEG",
             "export it as .mp4, or convert it",
         )
+    # A length that lies must not become memory: whatever is long is left in the file.
+    header = dcmread(file, stop_before_pixels=True, defer_size=1 << 20)
+    if file.tell() > LARGEST_HEADER:
+        raise InputError(path, "a header of more than 256 MiB", "a DICOM image", "export it again")
     return header
 
 

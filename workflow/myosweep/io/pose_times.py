@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +19,18 @@ LONGEST_GAP = 3.0
 USUAL = 75
 # Times in files are rounded to microseconds.
 SAME_TIME_S = 1e-6
-# What an estimated offset must show: rank correlation, lead before any other lag, agreement of two halves.
+# An offset is looked for within this, from so many image cells per side (single pixels show speckle, which
+# tells nothing of how far the probe went), over these times; what changes slower than the trend is anatomy.
 LARGEST_LAG_S = 2.0
+CELLS = 16
+SPANS_S = (0.3, 0.1)
+TREND_S = 2.0
+# What an estimate must show: pairs of frames, rank correlation, lead before any other lag, and agreement of
+# the sweep's two halves in frame intervals.
 LEAST_PAIRS = 30
-LEAST_CORRELATION = 0.5
+LEAST_CORRELATION = 0.65
 LEAST_LEAD = 0.15
-SAMPLES_PER_SIDE = 128
+LARGEST_DISAGREEMENT = 2.0
 ADVICE = "set recordings.time_offset_s to the seconds to add to the times of poses"
 
 
@@ -112,16 +117,18 @@ def estimate_offset(
 ) -> Offset:
     """Estimate what to add to the times of poses so that they are those of frames.
 
-    The more an image moves between two frames, the more it changes. The rank correlation (Spearman) of change
-    (mean absolute difference of consecutive frames) and way (of the image's corners and centre, by the poses)
-    is computed for lags up to 2 s, first every half frame interval, then finer around the best.
+    The further the probe goes between two frames, the more the image changes. Change is the mean absolute
+    difference of two frames, averaged in cells; way is that of the image's corners and centre by the poses.
+    Of both the logarithm is taken, and its mean over 2 s removed. Their rank correlation (Spearman) is
+    computed for lags up to 2 s, first every half frame interval, then finer around the best; once for frames
+    0.3 s apart and once for 0.1 s, of which the clearer counts.
 
     Parameters
     ----------
     path
         The recording, for messages.
     frames, times
-        Images and their times, s.
+        Images and their times, s; all frames are read.
     pose_times, image_to_world
         s, strictly increasing, and (pose, 4, 4).
     longest_gap_s
@@ -133,83 +140,122 @@ def estimate_offset(
         Too few frames, or the correlation has no clear peak: the speed hardly changes, or repeats itself.
     """
     count, rows, columns = frames.shape
-    change = _change(frames)
     corners = [(c, r, 0, 1) for c in (0, columns - 1) for r in (0, rows - 1)]
     points = np.array([*corners, ((columns - 1) / 2, (rows - 1) / 2, 0, 1)], np.float64)
     places = (image_to_world @ points.T)[:, :3].transpose(0, 2, 1).reshape(len(pose_times), -1)
-    step = float(np.median(np.diff(times))) if count > 1 else 0.0
-    # A grabber that hands out an image twice says nothing of motion.
-    pairs = np.flatnonzero((change > 0) & (np.diff(times) > 0))
-    if len(pairs) < LEAST_PAIRS or len(pose_times) < 3:
+    interval = float(np.median(np.diff(times))) if count > 1 else 0.0
+    if count <= LEAST_PAIRS or interval <= 0 or len(pose_times) < 3:
         raise InputError(
             path,
-            f"{len(pairs)} changing pairs of frames and {len(pose_times)} poses",
-            f"at least {LEAST_PAIRS} pairs to estimate the offset of time from",
+            f"{count} frames and {len(pose_times)} poses",
+            f"more than {LEAST_PAIRS} frames, at increasing times, to estimate the offset of time from",
             ADVICE,
         )
-
-    def correlate(lag: float, chosen: NDArray[np.intp]) -> float:
-        way, known = _way(times - lag, chosen, pose_times, places, longest_gap_s)
-        if known.sum() < max(LEAST_PAIRS // 2, len(chosen) // 2):
-            return np.nan
-        return _rank_correlation(change[chosen[known]], way[known])
-
-    reach = int(np.ceil(LARGEST_LAG_S / (step / 2)))
-    lags = np.arange(-reach, reach + 1) * step / 2
-    values = np.array([correlate(lag, pairs) for lag in lags])
-    if not np.isfinite(values).any():
+    cells = np.stack([_cells(frames[index]) for index in range(count)])
+    found = []
+    for span in SPANS_S:
+        apart = max(1, min(round(span / interval), count - LEAST_PAIRS))
+        match = _Match(times, cells, apart, interval, pose_times, places, longest_gap_s)
+        found.append(match.best())
+    peak, other, offset, disagreement = max(found, key=lambda item: item[0] - item[1])
+    sure = disagreement <= LARGEST_DISAGREEMENT * interval and abs(offset) < LARGEST_LAG_S
+    if not (sure and peak >= LEAST_CORRELATION and peak - other >= LEAST_LEAD):
         raise InputError(
             path,
-            f"frames from {times[0]:.3f} to {times[-1]:.3f} s and poses from {pose_times[0]:.3f} to "
-            f"{pose_times[-1]:.3f} s",
-            f"clocks that differ by less than {LARGEST_LAG_S:g} s",
-            ADVICE,
-        )
-    best = int(np.nanargmax(values))
-    peak, other = float(values[best]), _next_best(values, best)
-    offset = _refine(correlate, pairs, lags[best], step)
-    halves = [_refine(correlate, pairs[start::2], lags[best], step) for start in (0, 1)]
-    at_end = best in (0, len(lags) - 1)
-    unsure = abs(halves[0] - halves[1]) > step
-    if peak < LEAST_CORRELATION or peak - other < LEAST_LEAD or at_end or unsure:
-        raise InputError(
-            path,
-            f"no clear offset of time between poses and frames (best {offset:.3f} s with correlation "
-            f"{peak:.2f}, another lag {other:.2f})",
+            f"no clear offset of time: frames from {times[0]:.3f} to {times[-1]:.3f} s, poses from "
+            f"{pose_times[0]:.3f} to {pose_times[-1]:.3f} s, best {offset:.3f} s with correlation {peak:.2f} "
+            f"(another lag {other:.2f}; the sweep's halves {disagreement:.3f} s apart)",
             f"a speed that changes in the sweep, and clocks that differ by less than {LARGEST_LAG_S:g} s",
             ADVICE,
         )
     return Offset(offset, peak)
 
 
-def _change(frames: Frames) -> Floats:
-    """Mean absolute difference of consecutive frames, on a lattice of pixels."""
-    count, rows, columns = frames.shape
-    part = np.s_[:: max(1, rows // SAMPLES_PER_SIDE), :: max(1, columns // SAMPLES_PER_SIDE)]
-    change = np.zeros(max(count - 1, 0))
-    before = frames[0][part].astype(np.int16)
-    for index in range(1, count):
-        after = frames[index][part].astype(np.int16)
-        change[index - 1] = np.abs(after - before).mean()
-        before = after
-    return change
+class _Match:
+    """Change of images and way of poses between frames that are `apart`, for any lag."""
+
+    def __init__(
+        self,
+        times: Floats,
+        cells: Floats,
+        apart: int,
+        interval: float,
+        pose_times: Floats,
+        places: Floats,
+        longest_gap_s: float,
+    ) -> None:
+        self._times = times
+        self._apart = apart
+        self._interval = interval
+        self._trend = max(3, round(TREND_S / interval))
+        change = np.abs(cells[apart:] - cells[:-apart]).mean(axis=1)
+        # A grabber that hands out an image twice says nothing of motion.
+        self._pairs = np.flatnonzero((change > 0) & (times[apart:] > times[:-apart]))
+        self._change = change
+        self._pose_times = pose_times
+        self._places = places
+        self._longest_gap_s = longest_gap_s
+
+    def best(self) -> tuple[float, float, float, float]:
+        """Correlation at the best lag, the best away from it, the lag, and how far two halves disagree."""
+        reach = int(np.ceil(LARGEST_LAG_S / (self._interval / 2)))
+        lags = np.arange(-reach, reach + 1) * self._interval / 2
+        values = np.array([self._correlate(lag, self._pairs) for lag in lags])
+        if not np.isfinite(values).any():
+            return 0.0, 0.0, 0.0, np.inf
+        top = int(np.nanargmax(values))
+        half = len(self._pairs) // 2
+        lag, one, two = (
+            self._refine(lags[top], pairs) for pairs in (self._pairs, self._pairs[:half], self._pairs[half:])
+        )
+        return float(values[top]), _next_best(values, top), lag, abs(one - two)
+
+    def _correlate(self, lag: float, pairs: NDArray[np.intp]) -> float:
+        ends = np.stack([self._times[pairs], self._times[pairs + self._apart]]) - lag
+        pose_times, places = self._pose_times, self._places
+        right = np.clip(np.searchsorted(pose_times, ends), 1, len(pose_times) - 1)
+        gaps = pose_times[right] - pose_times[right - 1]
+        known = (ends >= pose_times[0]) & (ends <= pose_times[-1])
+        known &= gaps <= self._longest_gap_s * (1 + 1e-6) + SAME_TIME_S
+        used = known.all(axis=0)
+        if used.sum() < max(LEAST_PAIRS // 2, len(pairs) // 2):
+            return np.nan
+        share = (ends - pose_times[right - 1]) / gaps
+        at = places[right - 1] + share[..., None] * (places[right] - places[right - 1])
+        way = np.linalg.norm((at[1] - at[0]).reshape(len(pairs), -1, 3), axis=2).mean(axis=1)
+        return _rank_correlation(
+            self._without_trend(self._change[pairs[used]]), self._without_trend(way[used])
+        )
+
+    def _without_trend(self, values: Floats) -> Floats:
+        from scipy.ndimage import uniform_filter1d
+
+        # Standing still has no logarithm.
+        logarithms = np.log(values + 0.05 * np.median(values) + 1e-6)
+        return np.asarray(logarithms - uniform_filter1d(logarithms, self._trend, mode="nearest"), np.float64)
+
+    def _refine(self, around: float, pairs: NDArray[np.intp]) -> float:
+        """The best lag within two frame intervals, from a parabola through the values there."""
+        lags = around + np.linspace(-2, 2, 33) * self._interval
+        values = np.array([self._correlate(lag, pairs) for lag in lags])
+        known = np.isfinite(values)
+        if known.sum() < 5:
+            return around
+        lags, values = lags[known], values[known]
+        coefficients = np.polynomial.Polynomial.fit(lags, values, 2).convert().coef
+        if len(coefficients) == 3 and coefficients[2] < 0:
+            top = -coefficients[1] / (2 * coefficients[2])
+            if lags[0] <= top <= lags[-1]:
+                return float(top)
+        return float(lags[int(values.argmax())])
 
 
-def _way(
-    times: Floats, pairs: NDArray[np.intp], pose_times: Floats, places: Floats, longest_gap_s: float
-) -> tuple[Floats, NDArray[np.bool_]]:
-    """How far the image moved between the frames of each pair, mm, and where that is known."""
-    ends = np.stack([times[pairs], times[pairs + 1]])
-    right = np.clip(np.searchsorted(pose_times, ends), 1, len(pose_times) - 1)
-    known = (
-        (ends >= pose_times[0])
-        & (ends <= pose_times[-1])
-        & (pose_times[right] - pose_times[right - 1] <= longest_gap_s * (1 + 1e-6) + SAME_TIME_S)
-    )
-    share = (ends - pose_times[right - 1]) / (pose_times[right] - pose_times[right - 1])
-    at = places[right - 1] + share[..., None] * (places[right] - places[right - 1])
-    moved = (at[1] - at[0]).reshape(len(pairs), -1, 3)
-    return np.linalg.norm(moved, axis=2).mean(axis=1), known.all(axis=0)
+def _cells(frame: NDArray[np.uint8]) -> Floats:
+    """Mean grey levels of a frame's cells."""
+    rows, columns = (max(1, size // CELLS) for size in frame.shape)
+    high, wide = frame.shape[0] // rows, frame.shape[1] // columns
+    parts = frame[: high * rows, : wide * columns].reshape(high, rows, wide, columns)
+    return np.asarray(parts.mean(axis=(1, 3)), np.float64).ravel()
 
 
 def _rank_correlation(one: Floats, two: Floats) -> float:
@@ -231,22 +277,3 @@ def _next_best(values: Floats, best: int) -> float:
     others = np.concatenate([values[:low], values[high + 1 :]])
     others = others[np.isfinite(others)]
     return float(others.max()) if len(others) else 0.0
-
-
-def _refine(
-    correlate: Callable[[float, NDArray[np.intp]], float],
-    pairs: NDArray[np.intp],
-    around: float,
-    step: float,
-) -> float:
-    """The best lag within a frame interval, from a parabola through the values there."""
-    lags = around + np.linspace(-1, 1, 33) * step
-    values = np.array([correlate(lag, pairs) for lag in lags])
-    if not np.isfinite(values).all():
-        return float(lags[int(np.nanargmax(values))]) if np.isfinite(values).any() else around
-    curve = np.polynomial.Polynomial.fit(lags, values, 2).convert()
-    if curve.coef[2] < 0:
-        top = -curve.coef[1] / (2 * curve.coef[2])
-        if lags[0] <= top <= lags[-1]:
-            return float(top)
-    return float(lags[int(values.argmax())])

@@ -130,7 +130,9 @@ class VideoFrames:
         if self._index.stamps is None:
             self._decoded = iter(enumerate(pictures))
         else:
-            self._decoded = ((self._places.get(picture.pts), picture) for picture in pictures)
+            # Not through self: in a circle of references the file would stay open until it is collected.
+            places = self._places
+            self._decoded = ((places.get(picture.pts), picture) for picture in pictures)
         self._next = start
 
     def _forward(self, wanted: int) -> Any:
