@@ -120,7 +120,7 @@ def test_a_lost_sample_is_bridged_and_a_repeated_one_told(tmp_path: Path, calibr
     write_poses(tmp_path / "s.csv", steady(pose_times), time_s=pose_times, valid=valid)
     sweep = read_posed_images(path, calibration)
     assert sweep.problems == ("",) * 6
-    assert sweep.notes == ("1 poses have the time of the pose before and are not used",)
+    assert sweep.notes == ("rows that repeat the time of the row before are not used: 1",)
 
 
 def test_matrices_of_pixels_are_interpolated_too(tmp_path: Path) -> None:

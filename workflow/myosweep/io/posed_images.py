@@ -221,7 +221,9 @@ def _interpolated(
         )
     first_of_time = np.concatenate([[True], np.diff(table.times[used]) > 0])
     if not first_of_time.all():
-        notes.append(f"{int((~first_of_time).sum())} poses have the time of the pose before and are not used")
+        notes.append(
+            f"rows that repeat the time of the row before are not used: {int((~first_of_time).sum())}"
+        )
         used = used[first_of_time]
     pose_times, matrices = table.times[used], table.matrices[used]
     distinct = np.unique(table.times)
