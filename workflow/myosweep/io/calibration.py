@@ -5,6 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
+from xml.parsers import expat
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from myosweep.errors import InputError
 from myosweep.geometry import Matrix, pixel_problem
 from myosweep.io.files import write_text
 from myosweep.io.sweeps import Rectangle
+
+LARGEST = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,7 @@ def read_calibration(path: str | Path) -> Calibration:
         raise InputError(
             path, "no such file", "a PLUS configuration (.xml)", "correct the column `calibration`"
         )
-    try:
-        root = ElementTree.parse(path).getroot()
-    except (ElementTree.ParseError, UnicodeDecodeError, ValueError) as error:
-        raise InputError(
-            path, f"not XML ({error})", "a PLUS configuration", "export the configuration again"
-        ) from None
+    root = _parse(path)
     transforms = [
         element
         for definitions in root.iter("CoordinateDefinitions")
@@ -68,6 +66,37 @@ def read_calibration(path: str | Path) -> Calibration:
     if problem := pixel_problem(image_to_probe):
         raise InputError(where, problem, "a matrix that maps pixels to mm", "calibrate again")
     return Calibration(image_to_probe, _clip(path, root))
+
+
+def _parse(path: Path) -> ElementTree.Element:
+    size = path.stat().st_size
+    if size > LARGEST:
+        raise InputError(
+            path, f"{size / 2**20:.0f} MiB", f"at most {LARGEST >> 20} MiB", "give the PLUS configuration"
+        )
+    data = path.read_bytes()
+    try:
+        # Entities, which can grow without bounds or name other files, are declared in a document type.
+        declarations = expat.ParserCreate()
+        declarations.StartDoctypeDeclHandler = _refuse
+        declarations.Parse(data, True)
+        return ElementTree.fromstring(data)
+    except _Doctype:
+        raise InputError(
+            path, "a document type (DOCTYPE)", "a PLUS configuration, which has none", "delete the DOCTYPE"
+        ) from None
+    except (ElementTree.ParseError, expat.ExpatError, LookupError, ValueError) as error:
+        raise InputError(
+            path, f"not XML ({error})", "a PLUS configuration", "export the configuration again"
+        ) from None
+
+
+class _Doctype(Exception):
+    pass
+
+
+def _refuse(*_: object) -> None:
+    raise _Doctype
 
 
 def _clip(path: Path, root: ElementTree.Element) -> Rectangle | None:
