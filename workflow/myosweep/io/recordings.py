@@ -31,7 +31,9 @@ def read_sweep(
     world: str = "auto",
     options: RecordingOptions | None = None,
 ) -> Sweep:
-    """Read a recording, whatever device wrote it; its suffix says what it is.
+    """Read a recording, whatever device wrote it, and look whether its poses can be right.
+
+    Its suffix says what it is; `pose_quality.inspect` leaves out frames whose poses cannot be used.
 
     Parameters
     ----------
@@ -49,8 +51,14 @@ def read_sweep(
     InputError
         The recording or the calibration cannot be used.
     """
-    path = Path(path)
+    from myosweep.io.pose_quality import inspect
+
     options = options or RecordingOptions()
+    return inspect(_read(Path(path), calibration, world, options), options)
+
+
+def _read(path: Path, calibration: str | Path | None, world: str, options: RecordingOptions) -> Sweep:
+    """A recording as its reader hands it out."""
     match format_of(path):
         case "PLUS":
             from myosweep.io.plus import read_plus
