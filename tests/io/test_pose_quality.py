@@ -31,7 +31,7 @@ class NoFrames:
 
 
 def hand_sweep(count: int = 200, speed: float = 20.0, rate: float = 30.0, seed: int = 0) -> Sweep:
-    """A hand's sweep: speed that varies, a slow turn, tremor (0.3 mm at 8 Hz), a tracker's scatter (0.1 mm)."""
+    """A hand's sweep: speed that varies, a slow turn, tremor (0.3 mm at 8 Hz), scatter (0.1 mm)."""
     rng = np.random.default_rng(seed)
     times = np.arange(count) / rate
     way = np.cumsum(speed / rate * (1 + 0.5 * np.sin(times * 1.3 + seed)))

@@ -137,8 +137,8 @@ def _grey(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return ((299 * red + 587 * green + 114 * blue + 500) // 1000).astype(np.uint8)
 
 
-def read_header(path: Path) -> Header:
-    """Read the header of a file of frames, and check that the file is as long as it says.
+def read_header(path: Path, check: bool = True) -> Header:
+    """Read the header of a file of frames, and (with `check`) whether the file is as long as it says.
 
     Raises
     ------
@@ -154,7 +154,8 @@ def read_header(path: Path) -> Header:
         header = _nrrd(path)
     else:
         raise InputError(path, f"the suffix {suffix}", ".mha, .mhd, .nrrd or .nhdr", "convert the recording")
-    _check_length(header)
+    if check:
+        _check_length(header)
     return header
 
 

@@ -91,7 +91,7 @@ def read_image_size(path: str | Path) -> tuple[int, int, int]:
 
 def plus_files(path: str | Path) -> list[Path]:
     """The files that a sequence consists of: the header and those with the pixels."""
-    return list(dict.fromkeys([Path(path), *read_header(Path(path)).data_paths]))
+    return list(dict.fromkeys([Path(path), *read_header(Path(path), check=False).data_paths]))
 
 
 def write_sequence(

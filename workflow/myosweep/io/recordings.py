@@ -1,14 +1,22 @@
-"""One reader for every kind of recording."""
+"""One reader for every kind of recording.
+
+Read whenever the workflow is planned, so what is heavy is imported where it is needed.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from myosweep.errors import InputError
 from myosweep.io.options import RecordingOptions, recording_options
-from myosweep.io.sweeps import Sweep
+
+if TYPE_CHECKING:
+    from myosweep.io.sweeps import Sweep
 
 PLUS = "PLUS"
 
@@ -18,6 +26,10 @@ SUFFIXES = {
     ".nrrd": PLUS,
     ".nhdr": PLUS,
 }
+
+# A job watches so many files of one recording; of more, only those that hold text (headers, tables of poses).
+FEW_FILES = 16
+TEXT_SUFFIXES = {".csv", ".json", ".mhd", ".nhdr", ".sw", ".tsv", ".txt", ".xml"}
 
 
 def format_of(path: str | Path) -> str | None:
@@ -70,6 +82,49 @@ def _read(path: Path, calibration: str | Path | None, world: str, options: Recor
         f"one of {', '.join(SUFFIXES)}",
         "convert the recording, or correct the column `path`",
     )
+
+
+def recording_files(path: str | Path) -> list[Path]:
+    """The files that a recording consists of: header, data, poses; the one that is named comes first.
+
+    Read from the header alone. Where that cannot be read, or is not there yet, the path itself is all.
+    """
+    path = Path(path)
+    try:
+        match format_of(path):
+            case "PLUS" if path.suffix.lower() in (".mhd", ".nhdr"):
+                from myosweep.io.plus import plus_files
+
+                return plus_files(path)
+    except (InputError, OSError):
+        pass
+    return [path]
+
+
+def is_file_to_watch(path: Path, among: int) -> bool:
+    """Whether a file of a recording is watched by itself; of many files only those that hold text are."""
+    return among <= FEW_FILES or path.suffix.lower() in TEXT_SUFFIXES
+
+
+@cache
+def recording_inputs(path: str) -> tuple[str, ...]:
+    """Those files of a recording that are worth an input of a job each: all of a few, tables of many."""
+    files = recording_files(path)
+    return tuple(str(file) for file in files if is_file_to_watch(file, len(files)) and not file.is_dir())
+
+
+@cache
+def recording_digest(path: str) -> str:
+    """Digest of names and sizes of the files that `recording_inputs` leaves out; "" where there is none."""
+    files = recording_files(path)
+    others = [file for file in files if not is_file_to_watch(file, len(files))]
+    if not others:
+        return ""
+    digest = hashlib.sha256()
+    for file in sorted(others):
+        size = file.stat().st_size if file.is_file() else -1
+        digest.update(f"{os.path.relpath(file, Path(path).parent)}\0{size}\0".encode())
+    return digest.hexdigest()
 
 
 def read_sweeps(
