@@ -346,7 +346,7 @@ def _matrices(
     check = pixel_problem if "Image" in pair else rigid_problem
     matrices = np.empty((len(frames), 4, 4))
     for place, frame in enumerate(frames):
-        text = per_frame[frame].get(name) or fixed[pair]
+        text = per_frame[frame].get(name) or fixed.get(pair, "")
         where = f"{path}, frame {frame}, {name}"
         matrices[place] = _numbers(path, where, text, 16).reshape(4, 4)
         if problem := check(matrices[place]):
