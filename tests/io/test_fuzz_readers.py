@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import resource
 import time
@@ -151,7 +150,7 @@ def damage(
 
 
 FEW = settings(
-    max_examples=int(os.environ.get("MYOSWEEP_FUZZ", "300")),
+    max_examples=300,
     deadline=None,
     phases=(Phase.explicit, Phase.generate, Phase.shrink),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
