@@ -201,6 +201,15 @@ def test_poses_that_repeat_are_no_frozen_ones() -> None:
     assert left_out(inspect(replace(sweep, image_to_world=still))) == {}
 
 
+def test_a_tracker_that_froze_for_good_is_told() -> None:
+    sweep = hand_sweep(200)
+    matrices = sweep.image_to_world.copy()
+    matrices[121:] = matrices[120]
+    found = inspect(replace(sweep, image_to_world=matrices))
+    assert left_out(found) == {}
+    assert found.notes == ("the last 80 usable frames have one pose: the probe rested, or the tracker froze",)
+
+
 def test_invalid_poses_are_left_out_whatever_the_options() -> None:
     sweep = hand_sweep(30)
     matrices = sweep.image_to_world.copy()
@@ -300,6 +309,18 @@ def test_smoothing_stops_at_frames_left_out_and_at_pauses() -> None:
     sweep = Sweep(Path("s"), NoFrames(count), poses, problems, times)
     found = inspect(sweep, RecordingOptions(pose_smoothing_s=0.3))
     np.testing.assert_allclose(found.image_to_world, poses, atol=1e-9)
+
+
+def test_smoothing_of_frames_kept_out_of_order_goes_by_their_number() -> None:
+    sweep = hand_sweep(100)
+    times = sweep.timestamps.copy()
+    times[40] = 0.0
+    options = RecordingOptions(suspect_poses="keep", pose_smoothing_s=0.2)
+    found = inspect(replace(sweep, timestamps=times), options)
+    assert "without times in order" in found.notes[0]
+    assert left_out(found) == {}
+    steps = np.linalg.norm(np.diff(found.image_to_world[:, :3, 3], axis=0), axis=1)
+    assert steps.max() < np.linalg.norm(np.diff(sweep.image_to_world[:, :3, 3], axis=0), axis=1).max()
 
 
 def test_smoothing_without_times_says_so() -> None:

@@ -41,6 +41,17 @@ def test_a_recording_without_calibration_says_so(recording: Path) -> None:
             read_sweep(recording, nothing)
 
 
+def test_a_file_that_the_disk_does_not_give_is_an_error(
+    recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(recording))
+
+    monkeypatch.setattr(Path, "open", fail)
+    with pytest.raises(InputError, match="Permission denied"):
+        read_sweep(recording, recording.with_name("c.xml"))
+
+
 def test_an_unknown_suffix_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\.avi"):
         read_sweep(tmp_path / "s.avi", "")

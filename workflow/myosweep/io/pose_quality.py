@@ -27,6 +27,8 @@ OUT_OF_ORDER = "the time runs backwards"
 
 # Coordinates beyond this (10 km) are no tracker's.
 FARTHEST_MM = 1e7
+# Seconds beyond this (300 000 years) are no times.
+LATEST_S = 1e13
 # Files round rotations; a frame whose pixels differ by more was scaled.
 SAME_PIXELS = 0.02
 # More frames out of order than this are no stray frames: the times themselves are wrong.
@@ -45,24 +47,32 @@ LONGEST_ABSENCE = 0.25
 LONG_STANDSTILL = 4.0
 # The leap after a standstill makes up for what was missed: as many times the sweep's speed, or its inverse.
 MISSED = 3.0
+# A longer rest at the end, as a part of the sweep, is told.
+LONGEST_REST = 0.1
 FEWEST_FRAMES = 5
 # What stands for a second where frames have no times.
 UNTIMED_RATE = 20
 # At the ends of a sweep there are neighbours on one side only: no more frames, farther away by this factor.
 LONGEST_END, END_LEAPS = 2, 3.0
 _LOOK_BACK = 64
+_LEAPS_TOLD = 3
 
 
 @dataclass(frozen=True)
 class _Track:
-    """The usable frames' places: frame numbers, points (frame, 3, 3) mm, times (steps of 1 if unknown)."""
+    """The usable frames' places: frame numbers, points (frame, 3, 3) mm, times (frame numbers if unknown)."""
 
     frames: NDArray[np.int_]
     points: NDArray[np.float64]
     times: NDArray[np.float64]
+    timed: bool
 
     def part(self, chosen: NDArray[np.bool_]) -> _Track:
-        return _Track(self.frames[chosen], self.points[chosen], self.times[chosen])
+        return _Track(self.frames[chosen], self.points[chosen], self.times[chosen], self.timed)
+
+
+# Frame before and after, mm, degrees.
+Leap = tuple[int, int, float, float]
 
 
 def inspect(sweep: Sweep, options: RecordingOptions | None = None) -> Sweep:
@@ -102,6 +112,7 @@ def inspect(sweep: Sweep, options: RecordingOptions | None = None) -> Sweep:
         Times run backwards in more than `MOST_OUT_OF_ORDER` of the frames, or no frame is left.
     """
     options = options or RecordingOptions()
+    sweep = replace(sweep, timestamps=_sound_times(sweep.timestamps))
     matrices = np.asarray(sweep.image_to_world, np.float64)
     problems = list(sweep.problems)
     usable = np.array([not problem for problem in problems], bool)
@@ -110,47 +121,62 @@ def inspect(sweep: Sweep, options: RecordingOptions | None = None) -> Sweep:
     _mark(problems, unknown, INVALID)
     _mark(problems, resized, RESIZED)
     invalid = ~usable | unknown | resized
-    notes = list(sweep.notes)
     disordered = _out_of_order(sweep, ~invalid)
     track = _track(sweep, matrices, ~invalid & ~disordered)
-    frozen = _frozen(track)
-    jumping, leaps = _jumping(track.part(~np.isin(track.frames, frozen)))
-    notes += [_leap_note(*leap) for leap in leaps[:3]]
-    if len(leaps) > 3:
-        notes.append(f"there are {len(leaps) - 3} more places where the pose leaps")
-    suspects = Suspects(_numbers(invalid), tuple(frozen), tuple(jumping), _numbers(disordered))
+    frozen = np.isin(np.arange(len(problems)), _frozen(track))
+    jumping, leaps = _jumping(track.part(~frozen[track.frames]))
+    away = np.isin(np.arange(len(problems)), jumping)
     if options.suspect_poses == "leave_out":
-        for found, problem in ((frozen, FROZEN), (jumping, JUMPING), (suspects.out_of_order, OUT_OF_ORDER)):
-            _mark(problems, np.isin(np.arange(len(problems)), found), problem)
-    if all(problems):
+        for found, problem in ((frozen, FROZEN), (away, JUMPING), (disordered, OUT_OF_ORDER)):
+            _mark(problems, found, problem)
+    left = np.array([not problem for problem in problems], bool)
+    if not left.any():
         raise InputError(
             sweep.path,
             f"not one of {len(problems)} frames can be used (frame 0: {problems[0]})",
             "frames with poses",
             "record again with the tools in view of the tracker, or leave the sweep out",
         )
-    left = np.array([not problem for problem in problems])
-    if np.linalg.det(matrices[np.flatnonzero(left)[0], :3, :3]) < 0:
-        notes.append(
-            "the third axis of the image points against the cross product of the first two: mirrored?"
-        )
+    notes = [*sweep.notes, *_notes(track, leaps, len(problems))]
+    if np.linalg.det(matrices[left][0, :3, :3]) < 0:
+        notes.append("the image's third axis points against the cross product of the first two: mirrored?")
     if options.pose_smoothing_s > 0:
-        matrices = matrices.copy()
-        smooth = _track(sweep, matrices, left)
-        seconds = options.pose_smoothing_s
-        if not _has_times(sweep, left):
-            notes.append(f"without times, poses are smoothed as if {UNTIMED_RATE} frames were a second")
-            seconds *= UNTIMED_RATE
-        _, rows, columns = sweep.frames.shape
-        centre = np.array([(columns - 1) / 2, (rows - 1) / 2, 0.0])
-        matrices[left] = smooth_poses(matrices[left], smooth.times, _starts(smooth), seconds, centre)
+        matrices, remarks = _smoothed(sweep, matrices, left, options.pose_smoothing_s)
+        notes += remarks
     return replace(
         sweep,
         image_to_world=matrices,
         problems=tuple(problems),
         notes=tuple(dict.fromkeys(notes)),
-        suspects=suspects,
+        suspects=Suspects(_numbers(invalid), _numbers(frozen), _numbers(away), _numbers(disordered)),
     )
+
+
+def _notes(track: _Track, leaps: list[Leap], count: int) -> Iterator[str]:
+    if (still := _still_at_the_end(track)) > LONGEST_REST * count:
+        yield f"the last {still} usable frames have one pose: the probe rested, or the tracker froze"
+    for before, after, way, turn in leaps[:_LEAPS_TOLD]:
+        yield f"the pose leaps by {way:.1f} mm ({turn:.0f} degrees) between frames {before} and {after}"
+    if len(leaps) > _LEAPS_TOLD:
+        yield f"there are {len(leaps) - _LEAPS_TOLD} more places where the pose leaps"
+
+
+def _smoothed(
+    sweep: Sweep, matrices: NDArray[np.float64], usable: NDArray[np.bool_], seconds: float
+) -> tuple[NDArray[np.float64], list[str]]:
+    """Matrices with the usable frames smoothed, and what is to be told of it."""
+    track = _track(sweep, matrices, usable)
+    remarks = []
+    if not track.timed:
+        remarks.append(
+            f"without times in order, poses are smoothed as if {UNTIMED_RATE} frames were a second"
+        )
+        seconds *= UNTIMED_RATE
+    _, rows, columns = sweep.frames.shape
+    centre = np.array([(columns - 1) / 2, (rows - 1) / 2, 0.0])
+    smooth = matrices.copy()
+    smooth[usable] = smooth_poses(matrices[usable], track.times, _starts(track), seconds, centre)
+    return smooth, remarks
 
 
 def kinds_of(suspects: Suspects) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -192,6 +218,11 @@ def _resized(matrices: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArra
     return found
 
 
+def _sound_times(times: NDArray[np.float64]) -> NDArray[np.float64]:
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(np.abs(times) < LATEST_S, times, np.nan))
+
+
 def _out_of_order(sweep: Sweep, usable: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The fewest usable frames without which times never run backwards."""
     found = np.zeros(len(usable), bool)
@@ -226,21 +257,17 @@ def _out_of_order(sweep: Sweep, usable: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return found
 
 
-def _has_times(sweep: Sweep, usable: NDArray[np.bool_]) -> bool:
-    times = sweep.timestamps[usable]
-    return bool(len(times) and np.isfinite(times).all() and np.ptp(times) > 0)
-
-
 def _track(sweep: Sweep, matrices: NDArray[np.float64], usable: NDArray[np.bool_]) -> _Track:
     _, rows, columns = sweep.frames.shape
     corners = np.array([(0, 0, 0, 1), (columns - 1, 0, 0, 1), ((columns - 1) / 2, rows - 1, 0, 1)], float)
     frames = np.flatnonzero(usable)
     points = np.einsum("fij,pj->fpi", matrices[frames], corners)[:, :, :3]
-    times = sweep.timestamps[frames] if _has_times(sweep, usable) else frames
-    # Kept times may run backwards; the frames' order is all that is left then.
-    if (np.diff(times) < 0).any():
-        times = frames
-    return _Track(frames, points, times.astype(np.float64))
+    times = sweep.timestamps[frames]
+    # Times of frames that were kept may run backwards; their order is all that is left then.
+    timed = bool(
+        len(times) and np.isfinite(times).all() and (np.diff(times) >= 0).all() and np.ptp(times) > 0
+    )
+    return _Track(frames, points, times if timed else frames.astype(np.float64), timed)
 
 
 def _steps(points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -299,7 +326,14 @@ def _frozen(track: _Track) -> list[int]:
     return found
 
 
-Leap = tuple[int, int, float, float]
+def _still_at_the_end(track: _Track) -> int:
+    """How many usable frames at the end have one pose, if more than are usual; else 0."""
+    if len(track.frames) < FEWEST_FRAMES:
+        return 0
+    moved = np.flatnonzero(_steps(track.points) > 1e-9)
+    length = len(track.frames) - 1 - int(moved[-1]) if len(moved) else len(track.frames)
+    usual = float(np.median(np.diff(moved))) if len(moved) > 1 else 1.0
+    return length if length >= max(3.0, LONG_STANDSTILL * usual) else 0
 
 
 def _jumping(track: _Track) -> tuple[list[int], list[Leap]]:
@@ -390,10 +424,6 @@ def _turn(track: _Track, first: int, second: int) -> float:
 def _leap(track: _Track, before: int, after: int) -> Leap:
     way, turn = _distance(track, before, after), _turn(track, before, after)
     return int(track.frames[before]), int(track.frames[after]), way, turn
-
-
-def _leap_note(before: int, after: int, way: float, turn: float) -> str:
-    return f"the pose leaps by {way:.1f} mm ({turn:.0f} degrees) between frames {before} and {after}"
 
 
 def _starts(track: _Track) -> list[int]:

@@ -65,8 +65,17 @@ def read_sweep(
     """
     from myosweep.io.pose_quality import inspect
 
-    options = options or RecordingOptions()
-    return inspect(_read(Path(path), calibration, world, options), options)
+    path, options = Path(path), options or RecordingOptions()
+    try:
+        sweep = _read(path, calibration, world, options)
+    except OSError as error:
+        raise InputError(
+            error.filename or path,
+            error.strerror or str(error),
+            "a file that can be read",
+            "look at the disk",
+        ) from None
+    return inspect(sweep, options)
 
 
 def _read(path: Path, calibration: str | Path | None, world: str, options: RecordingOptions) -> Sweep:
