@@ -161,7 +161,7 @@ CHANGES = st.lists(DAMAGE, min_size=1, max_size=3)
 def test_the_samples_are_sound(sample: tuple[Sample, dict[Path, bytes]]) -> None:
     sweep = read_sweep(sample[0].path, sample[0].calibration)
     assert sweep.valid.all()
-    assert sweep.notes == ()
+    read(sample[0])
 
 
 @FEW
