@@ -78,6 +78,32 @@ def test_known_motion_is_found(pair, motion, method, shrunk):
     assert found.measures["rotation_degrees"] == pytest.approx(4, abs=0.5)
 
 
+@pytest.mark.parametrize("wrong", [0.88, 1.12])
+def test_a_wrong_pixel_size_is_found_and_named(pair, shrunk, wrong):
+    fixed, coverage, moving, moving_coverage = pair
+    grid = moving.grid
+    # Depth and width grow from the skin; the way of the sweep, along z, is the tracker's.
+    wider = Grid(
+        grid.size,
+        (grid.spacing[0] * wrong, grid.spacing[1] * wrong, grid.spacing[2]),
+        grid.origin * (wrong, 1, 1),
+        grid.direction,
+    )
+    other = shrunk(Volume(moving.array, wider), Volume(moving_coverage.array, wider))
+    found = register(shrunk(fixed, coverage), other, names=("deep", "superficial"))
+    assert not found.accepted
+    assert "deep volume" in found.reason
+    assert "superficial volume" in found.reason
+    assert "calibration of another depth" in found.reason
+    assert found.measures["scale_y"] == pytest.approx(wrong, abs=0.04)
+
+
+def test_right_pixel_sizes_agree(pair, shrunk):
+    measures = register(shrunk(*pair[:2]), shrunk(*pair[2:])).measures
+    for axis in "xyz":
+        assert measures[f"scale_{axis}"] == pytest.approx(1, abs=0.02)
+
+
 def test_the_transform_file_resamples_the_other_onto_the_base(pair, motion, tmp_path):
     fixed, _, moving, _ = pair
     write_transform(tmp_path / "x.tfm", motion)

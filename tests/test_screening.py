@@ -65,6 +65,22 @@ def test_what_a_sound_recording_shows(recording: dict[str, Any]) -> None:
     assert json.loads(json.dumps(screen, allow_nan=False)) == screen
 
 
+def test_suspect_poses_are_told(recording: dict[str, Any], tmp_path: Path) -> None:
+    poses = np.tile(np.eye(4), (40, 1, 1))
+    poses[:, 2, 3] = np.arange(40)
+    poses[7, 0, 3] = 300
+    frames = np.zeros((40, ROWS, COLUMNS), np.uint8)
+    write_sequence(tmp_path / "sweep.mha", frames, {"ProbeToTracker": poses}, np.arange(40) / 10)
+    recording["annotations"] = ""
+    for setting, usable, text in (
+        ("leave_out", 39, "jumping: 1 (7)"),
+        ("keep", 40, "jumping: 1, 1 kept (7)"),
+    ):
+        screen = screen_case("p01", [recording], STRUCTURES, options={"suspect_poses": setting})
+        assert screen["sweeps"][0]["usable_frames"] == usable
+        assert gather_screen([screen])[0][0]["suspect_poses"] == text
+
+
 def test_images_are_not_read(recording: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     from myosweep.io.frame_files import StoredFrames
 
@@ -193,10 +209,12 @@ def test_gathering(recording: dict[str, Any], tmp_path: Path) -> None:
             "case": "p01",
             "acquisition": "deep",
             "sweep": "1",
+            "format": "PLUS",
             "status": "usable",
             "frames": "11",
             "usable_frames": "8",
             "left_out": "ProbeToTracker is INVALID (3-4,9)",
+            "suspect_poses": "invalid: 3 (3-4,9)",
             "image_columns": "8",
             "image_rows": "6",
             "pixel_width_mm": "0.2500",
@@ -206,10 +224,19 @@ def test_gathering(recording: dict[str, Any], tmp_path: Path) -> None:
             "gap_max_mm": "6.00",
             "length_mm": "20.00",
             "annotated_frames": "GM:2,SOL:2",
+            "landmarks": "0",
+            "notes": "",
             "reason": "",
         },
         dict.fromkeys(lines[0], "")
-        | {"case": "p02", "acquisition": "deep", "sweep": "1", "status": "excluded", "reason": bad["reason"]},
+        | {
+            "case": "p02",
+            "acquisition": "deep",
+            "sweep": "1",
+            "format": "PLUS",
+            "status": "excluded",
+            "reason": bad["reason"],
+        },
         dict.fromkeys(lines[0], "")
         | {"case": "p03", "status": "excluded", "reason": "moved during the sweep"},
     ]

@@ -54,3 +54,17 @@ def test_a_real_configuration(plus_data: Path) -> None:
     calibration = read_calibration(plus_data / "configs" / "BoneUltrasound_L14_config.xml")
     assert calibration.image_to_probe[0, 1] == 0.0854272
     assert calibration.clip == Rectangle(0, 0, 820, 616)
+
+
+def test_a_document_type_is_refused(tmp_path: Path) -> None:
+    laughs = "".join(f'<!ENTITY a{i} "{f"&a{i - 1};" * 10}">' for i in range(1, 10))
+    path = tmp_path / "c.xml"
+    path.write_text(f'<!DOCTYPE x [<!ENTITY a0 "ha">{laughs}]><PlusConfiguration>&a9;</PlusConfiguration>')
+    with pytest.raises(InputError, match="DOCTYPE"):
+        read_calibration(path)
+
+
+def test_a_mirrored_calibration_is_refused(tmp_path: Path) -> None:
+    write_calibration(tmp_path / "c.xml", np.diag([-0.2, 0.2, 0.2, 1.0]))
+    with pytest.raises(InputError, match="mirrors"):
+        read_calibration(tmp_path / "c.xml")

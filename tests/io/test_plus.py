@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import gzip
 import re
 import tracemalloc
+import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ from hypothesis import strategies as st
 from myosweep.errors import InputError
 from myosweep.geometry import rigid_transform, rotation_about
 from myosweep.io.frame_files import read_header, read_pixels
-from myosweep.io.plus import read_image_size, read_sequence, write_sequence
+from myosweep.io.plus import plus_files, read_image_size, read_sequence, write_sequence
 
 PIXELS = np.diag([0.2, 0.3, 0.2, 1.0])
 FORMATS = [(suffix, compress) for suffix in ("mha", "mhd", "nrrd", "nhdr") for compress in (False, True)]
@@ -45,7 +48,7 @@ def edited(path: Path, old: str, new: str) -> Path:
 
 
 @pytest.mark.parametrize(("suffix", "compress"), FORMATS)
-@pytest.mark.parametrize("orientation", ["MF", "UFA", "MND", "UN"])
+@pytest.mark.parametrize("orientation", ["MF", "UFA", "MND", "UN", "FM", "FU", "NM", "NU"])
 def test_what_is_written_is_read(tmp_path: Path, suffix: str, compress: bool, orientation: str) -> None:
     path = write(tmp_path / f"s.{suffix}", compress=compress, orientation=orientation)
     sweep = read_sequence(path, PIXELS)
@@ -62,6 +65,11 @@ def test_orientation_turns_the_stored_rows_and_columns(tmp_path: Path) -> None:
     }
     np.testing.assert_array_equal(stored["UF"], stored["MF"][:, :, ::-1])
     np.testing.assert_array_equal(stored["MN"], stored["MF"][:, ::-1])
+    # Scan lines along x: what was row r (far) and column c (marked) is column r and row c.
+    far = read_pixels(read_header(write(tmp_path / "fm.mha", orientation="FM")))
+    np.testing.assert_array_equal(far, stored["MF"].transpose(0, 2, 1))
+    near = read_pixels(read_header(write(tmp_path / "nu.mha", orientation="NU")))
+    np.testing.assert_array_equal(near, stored["MF"].transpose(0, 2, 1)[:, ::-1, ::-1])
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -154,9 +162,124 @@ def test_missing_transforms_are_refused(tmp_path: Path) -> None:
     refused(text, "frame 1", "16 numbers")
 
 
-def test_a_transposed_orientation_is_refused(tmp_path: Path) -> None:
-    path = edited(write(tmp_path / "s.mha"), "Orientation = MFA", "Orientation = FMA")
-    refused(path, "UltrasoundImageOrientation", "FMA")
+@pytest.mark.parametrize(("name", "reason"), [("XX", "did not know"), ("AMF", "volume"), ("FF", "FF")])
+def test_other_orientations_are_refused(tmp_path: Path, name: str, reason: str) -> None:
+    path = edited(write(tmp_path / "s.mha"), "Orientation = MFA", f"Orientation = {name}")
+    refused(path, "UltrasoundImageOrientation", reason)
+
+
+def test_frames_in_colour_become_grey(tmp_path: Path) -> None:
+    grey = some_frames()
+    equal = np.repeat(grey, 3, axis=2)
+    for suffix, old, new in (
+        ("mha", "Channels = 1", "Channels = 3"),
+        ("nrrd", "dimension: 3", "dimension: 4"),
+    ):
+        path = write(tmp_path / f"equal.{suffix}", frames=equal)
+        edited(edited(path, old, new), "21 9 4", "7 9 4" if suffix == "mha" else "3 7 9 4")
+        edited(path, "domain domain list", "vector domain domain list")
+        sweep = read_sequence(edited(path, "BRIGHTNESS", "RGB_COLOR"), PIXELS)
+        assert sweep.frames.shape == (4, 9, 7)
+        np.testing.assert_array_equal(np.stack([sweep.frames[i] for i in range(4)]), grey)
+        assert "colour" in sweep.notes[0]
+    green = np.zeros((4, 9, 21), np.uint8)
+    green[:, :, 1::3] = 100
+    path = edited(write(tmp_path / "green.mha", frames=green), "21 9 4", "7 9 4")
+    # ITU-R BT.601: green makes 0.587 of the luma.
+    assert (read_sequence(edited(path, "Channels = 1", "Channels = 3"), PIXELS).frames[2] == 59).all()
+
+
+def several_files(path: Path, compress: bool, named: str) -> Path:
+    """The same recording with a file for each frame."""
+    write(path, compress=False)
+    raw = path.with_suffix(".raw").read_bytes()
+    path.with_suffix(".raw").unlink()
+    for frame in range(4):
+        data = raw[frame * 63 : (frame + 1) * 63]
+        if compress:
+            data = gzip.compress(data) if path.suffix == ".nhdr" else zlib.compress(data)
+        (path.parent / f"f{frame:02d}.raw").write_bytes(data)
+    if compress:
+        edited(
+            path,
+            "encoding: raw|CompressedData = False",
+            "encoding: gz" if ".nhdr" in str(path) else "CompressedData = True",
+        )
+    if path.suffix == ".mhd":
+        return edited(path, "ElementDataFile = .*\n", f"ElementDataFile = {named}\n")
+    text = re.sub(r"data file: .*\n", "", path.read_text()).rstrip("\n")
+    path.write_text(f"{text}\ndata file: {named}\n")
+    return path
+
+
+@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize("suffix", ["mhd", "nhdr"])
+@pytest.mark.parametrize(
+    "named",
+    [
+        "LIST\nf00.raw\nf01.raw\nf02.raw\nf03.raw\n",
+        "LIST 2\nf00.raw\nf01.raw\nf02.raw\nf03.raw",
+        "f%02d.raw 0 3 1",
+    ],
+)
+def test_a_file_for_each_frame(tmp_path: Path, suffix: str, compress: bool, named: str) -> None:
+    path = several_files(tmp_path / f"s.{suffix}", compress, named)
+    sweep = read_sequence(path, PIXELS)
+    np.testing.assert_array_equal(np.stack([sweep.frames[i] for i in range(4)]), some_frames())
+    assert [file.name for file in plus_files(path)] == [path.name, *(f"f{i:02d}.raw" for i in range(4))]
+    (tmp_path / "f02.raw").write_bytes((tmp_path / "f02.raw").read_bytes()[:-1])
+    if not compress or suffix == "nhdr":
+        refused(path, "f02.raw")
+    with pytest.raises(InputError):
+        [read_sequence(path, PIXELS).frames[i] for i in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("named", "words"),
+    [
+        ("../secret.raw", ["in the folder"]),
+        ("/etc/passwd", ["in the folder"]),
+        ("..\\\\secret.raw", ["in the folder"]),
+        ("LIST\n../f00.raw\nf01.raw\nf02.raw\nf03.raw", ["in the folder"]),
+        ("LIST\nf00.raw\nf01.raw", ["2 files", "4 frames"]),
+        ("LIST\n" + "f00.raw\n" * 9, ["does not end"]),
+        ("LIST 1\nf00.raw", ["whole frames"]),
+        ("f%02d.raw 0 3 0", ["pattern"]),
+        ("f%02d.raw 0 999999999 1", ["pattern"]),
+        ("f%s%n.raw 0 3 1", ["pattern"]),
+        ("f%02d.raw 1 4 1", ["f04.raw"]),
+        ("f%02d.raw 0 x 1", ["whole number"]),
+        ("f" * 5000, ["no file"]),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["mhd", "nhdr"])
+def test_files_of_pixels_that_cannot_be(tmp_path: Path, suffix: str, named: str, words: list[str]) -> None:
+    (tmp_path / "secret.raw").write_bytes(bytes(1000))
+    (tmp_path / "folder").mkdir()
+    refused(several_files(tmp_path / "folder" / f"s.{suffix}", False, named), *words)
+
+
+def test_large_compressed_frames_go_to_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("myosweep.io.frame_files.LARGEST_IN_MEMORY", 1 << 20)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    rng = np.random.default_rng(0)
+    frames = np.repeat(rng.integers(0, 256, (40, 512, 16), np.uint8), 32, axis=2)
+    path = write(
+        tmp_path / "s.mha",
+        frames=frames,
+        transforms={"ProbeToTracker": np.tile(np.eye(4), (40, 1, 1))},
+        timestamps=np.arange(40.0),
+    )
+    sweep = read_sequence(path, PIXELS)
+    tracemalloc.start()
+    for index in (39, 0, 17):
+        np.testing.assert_array_equal(sweep.frames[index], frames[index])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 6 << 20  # the frames are 10 MiB
+    assert [file.name for file in tmp_path.iterdir()] == ["s.mha"]
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
+    refused(path, "free in", "TMPDIR")
 
 
 @pytest.mark.parametrize(("suffix", "compress"), FORMATS)
@@ -198,7 +321,10 @@ def test_a_size_that_lies_is_refused_in_little_memory(
 
 def test_other_pixels_and_other_files_are_refused(tmp_path: Path) -> None:
     refused(edited(write(tmp_path / "a.mha"), "MET_UCHAR", "MET_SHORT"), "MET_SHORT", "8-bit")
-    refused(edited(write(tmp_path / "b.mha"), "Channels = 1", "Channels = 3"), "3 values per pixel")
+    refused(edited(write(tmp_path / "b.mha"), "Channels = 1", "Channels = 2"), "2 values per pixel")
+    refused(edited(write(tmp_path / "g.mha"), "BRIGHTNESS", "RF_REAL"), "radio-frequency")
+    refused(edited(write(tmp_path / "h.mha"), "BinaryData = True", "BinaryData = False"), "as text")
+    refused(edited(write(tmp_path / "i.mha"), "7 9 4", "7 9 2 2"), "3D frames")
     (tmp_path / "c.mha").write_bytes(b"\0\1\2" * 1000)
     refused(tmp_path / "c.mha", "header")
     (tmp_path / "d.mha").write_bytes(b"")

@@ -148,12 +148,22 @@ class Grid:
 
 
 def pixel_problem(matrix: Matrix) -> str | None:
-    """Say why a matrix cannot map pixels to mm, or None."""
+    """Say why a matrix cannot map pixels to mm, or None.
+
+    The third axis moves no pixel, but calibrations give it by a rotation: where it points against the cross
+    product of the first two, a sign of one of those was changed, and left and right may be interchanged.
+    """
     if not np.isfinite(matrix).all():
         return "it holds a value that is not finite"
     if np.abs(matrix[3] - (0, 0, 0, 1)).max() > 1e-9:
         return f"its last row is {' '.join(f'{value:g}' for value in matrix[3])}, not 0 0 0 1"
-    sizes = np.linalg.norm(matrix[:3, :3], axis=0)
-    if sizes.min() <= 0 or abs(np.linalg.det(matrix[:3, :3] / sizes)) < 1e-3:
+    with np.errstate(over="ignore"):
+        sizes = np.linalg.norm(matrix[:3, :3], axis=0)
+    if not 0 < sizes.min() <= sizes.max() < np.inf:
         return "it maps the image to a line or a point, or has no third axis"
+    handedness = float(np.linalg.det(matrix[:3, :3] / sizes))
+    if abs(handedness) < 1e-3:
+        return "it maps the image to a line or a point, or has no third axis"
+    if handedness < 0:
+        return "it mirrors: its third axis points against the cross product of its first two"
     return None

@@ -14,6 +14,10 @@ from scipy import ndimage
 from myosweep.geometry import Grid, Matrix, apply_transform, rigid_transform, rotation_angle
 from myosweep.io.slabs import read_slabs
 from myosweep.io.volumes import Volume, read_grid, resample
+from myosweep.residual_scale import residual_scale
+from myosweep.similarity import information_correlation
+
+__all__ = ["METHODS", "Registration", "Shrunk", "information_correlation", "register", "shrink"]
 
 METHODS = {
     "mutual_information": "AdvancedMattesMutualInformation",
@@ -25,6 +29,9 @@ SIMILARITY_SMOOTHING_MM = 1.5
 SMALLEST_OVERLAP = 0.25
 SMALLEST_SIMILARITY = 0.15
 LARGEST_ROTATION_DEGREES = 45.0
+LARGEST_SCALE_ERROR = 0.03
+# A scale that makes the volumes hardly more alike says nothing.
+SMALLEST_SCALE_GAIN = 0.008
 
 _FEWEST_VOXELS = 1000
 
@@ -73,6 +80,7 @@ def register(
     *,
     method: str = "mutual_information",
     seed: int = 0,
+    names: tuple[str, str] = ("fixed", "moving"),
 ) -> Registration:
     """Register two volumes of one limb rigidly, starting from their common world.
 
@@ -87,15 +95,21 @@ def register(
         A name in `METHODS`.
     seed
         Draws the sample points.
+    names
+        What the two are called in messages.
 
     Returns
     -------
     Registration
         Refused where the volumes hardly overlap, do not look alike once aligned (information correlation
-        below `SMALLEST_SIMILARITY`), look less alike than before, or turned by more than
-        `LARGEST_ROTATION_DEGREES`.
+        below `SMALLEST_SIMILARITY`), look less alike than before, turned by more than
+        `LARGEST_ROTATION_DEGREES`, or differ in scale by more than `LARGEST_SCALE_ERROR`: one of them was
+        made with the pixel size of another depth. Measured on simulated legs (1 mm voxels): of eight right
+        pairs the largest deviation was 0.008; with the pixel size of one volume wrong by 10 % it was 0.045 to
+        0.067 and by 20 % 0.095 to 0.146, less than the pixels' as the sweeps keep their places. An error of
+        5 % (0.012 to 0.044) is found in one pair of three.
     """
-    for name, volume in (("fixed", fixed), ("moving", moving)):
+    for name, volume in zip(names, (fixed, moving), strict=True):
         voxels = np.count_nonzero(volume.known.array)
         if voxels < _FEWEST_VOXELS or float(np.ptp(volume.values.array)) == 0:
             reason = f"the {name} volume holds too little: {voxels} known voxels"
@@ -106,7 +120,7 @@ def register(
         lines = str(error).strip().splitlines()
         reason = f"elastix gave up: {lines[-1].strip() if lines else 'no reason given'}"
         return Registration(np.eye(4), {}, False, reason)
-    return _judge(fixed, moving, motion)
+    return _judge(fixed, moving, motion, names)
 
 
 def shrink(volume: str | Path, coverage: str | Path, spacing_mm: float) -> Shrunk:
@@ -233,7 +247,7 @@ def _euler(x: float, y: float, z: float) -> NDArray[np.float64]:
     return np.asarray(about_z @ about_x @ about_y)
 
 
-def _judge(fixed: Shrunk, moving: Shrunk, motion: Matrix) -> Registration:
+def _judge(fixed: Shrunk, moving: Shrunk, motion: Matrix, names: tuple[str, str]) -> Registration:
     if not np.isfinite(motion).all():
         return Registration(np.eye(4), {}, False, "the motion found is not finite")
     grid = fixed.values.grid
@@ -264,6 +278,7 @@ def _judge(fixed: Shrunk, moving: Shrunk, motion: Matrix) -> Registration:
     points = apply_transform(grid.index_to_world, np.argwhere(inside)[::7, ::-1])
     moved = np.linalg.norm(apply_transform(motion, points) - points, axis=1)
     angle = math.degrees(rotation_angle(motion[:3, :3]))
+    stretch = residual_scale(ours, fixed.known.array, theirs, moving.known.array, motion)
     measures = {
         "overlap_fraction": overlap,
         "overlap_before_fraction": overlap_before,
@@ -274,12 +289,22 @@ def _judge(fixed: Shrunk, moving: Shrunk, motion: Matrix) -> Registration:
         "rotation_degrees": angle,
         "displacement_mean_mm": float(moved.mean()),
         "displacement_max_mm": float(moved.max()),
+        **{f"scale_{axis}": value for axis, value in zip("xyz", stretch.scale, strict=True)},
+        "scale_gain": stretch.gain,
     }
+    worst = max(stretch.scale, key=lambda value: abs(value - 1))
     reason = ""
     if overlap < SMALLEST_OVERLAP:
         reason = f"the volumes overlap by {100 * overlap:.0f} %, less than {100 * SMALLEST_OVERLAP:.0f} %"
     elif angle > LARGEST_ROTATION_DEGREES:
         reason = f"a turn by {angle:.0f} degrees, more than {LARGEST_ROTATION_DEGREES:.0f}"
+    elif abs(worst - 1) > LARGEST_SCALE_ERROR and stretch.gain > SMALLEST_SCALE_GAIN:
+        axis = "xyz"[stretch.scale.index(worst)]
+        reason = (
+            f"the scales disagree: what measures 10 mm along {axis} in the {names[0]} volume measures "
+            f"{10 * worst:.1f} mm in the {names[1]} volume; one of the two was probably compounded with the "
+            "calibration of another depth"
+        )
     elif similarity < SMALLEST_SIMILARITY:
         reason = (
             f"the aligned volumes do not look alike: information correlation {similarity:.2f}, "
@@ -297,21 +322,3 @@ def _correlation(first: NDArray[np.float32], second: NDArray[np.float32]) -> flo
     if first.size < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return 0.0
     return float(np.corrcoef(first.astype(np.float64), second.astype(np.float64))[0, 1])
-
-
-def information_correlation(first: NDArray[np.float32], second: NDArray[np.float32], bins: int = 32) -> float:
-    """Informational coefficient of correlation, sqrt(1 - exp(-2 I)) (Linfoot 1957), 0 to 1.
-
-    I is the mutual information in nats of the joint histogram, less its bias (cells - 1)^2 / 2n. For jointly
-    normal values it is the size of the ordinary correlation; it needs no linear relation.
-    """
-    if first.size < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
-        return 0.0
-    joint = np.histogram2d(first, second, bins=bins)[0]
-    joint = joint[joint.any(axis=1)][:, joint.any(axis=0)]
-    bias = (joint.shape[0] - 1) * (joint.shape[1] - 1) / (2 * first.size)
-    joint /= joint.sum()
-    product = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
-    filled = joint > 0
-    information = float((joint[filled] * np.log(joint[filled] / product[filled])).sum())
-    return math.sqrt(1 - math.exp(-2 * max(0.0, information - bias)))

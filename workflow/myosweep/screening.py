@@ -54,10 +54,11 @@ def screen_case(
     -------
     Plain values: `case`, `status` ("usable" or "excluded"), `reason` (one line, or ""), `grid` (None, or size
     and spacing in mm at the most) and per recording, under `sweeps`, what was found; lengths in mm, frames
-    counted from 0.
+    counted from 0. `suspect_poses` is by kind (invalid, frozen, jumping, out_of_order), `notes` what its
+    reader and the inspection of its poses have to tell.
     """
     from myosweep.io.options import recording_options
-    from myosweep.io.recordings import read_sweep
+    from myosweep.io.recordings import format_of, read_sweep
 
     chosen = recording_options(options)
     reasons: list[str] = []
@@ -65,6 +66,7 @@ def screen_case(
     recordings: list[tuple[str, Sweep]] = []
     for row in sweeps:
         found: Json = {"acquisition": row["acquisition"], "sweep": row["sweep"], "path": str(row["path"])}
+        found["format"] = format_of(row["path"]) or ""
         try:
             sweep = read_sweep(row["path"], row["calibration"] or None, world, chosen)
             found |= _screen_sweep(row, sweep, structures, chosen.contour_names)
@@ -133,13 +135,31 @@ def _screen_sweep(
             {"reason": reason, "frames": frame_ranges([frame for frame, own in left_out if own == reason])}
             for reason in dict.fromkeys(reason for _, reason in left_out)
         ],
+        "suspect_poses": _suspect_poses(sweep),
         "image_columns": image_columns,
         "image_rows": image_rows,
         "pixel_width_mm": width,
         "pixel_height_mm": height,
         **_path_of(sweep),
         "annotated_frames": _annotated_frames(row, sweep, structures, contour_names),
+        "landmarks": len(sweep.landmarks),
+        "notes": list(sweep.notes),
     }
+
+
+def _suspect_poses(sweep: Sweep) -> list[Json]:
+    """What is wrong with poses by kind: frames, and how many of them are used nevertheless."""
+    from myosweep.io.pose_quality import kinds_of
+
+    return [
+        {
+            "kind": kind,
+            "count": len(frames),
+            "kept": sum(not sweep.problems[frame] for frame in frames),
+            "frames": frame_ranges(frames),
+        }
+        for kind, frames in kinds_of(sweep.suspects)
+    ]
 
 
 def _path_of(sweep: Sweep) -> Json:

@@ -19,6 +19,7 @@ sys.path.insert(0, str(WORKFLOW))
 from myosweep.errors import InputError, InputErrors
 from myosweep.io.files import read_json
 from myosweep.io.digests import files_digest, folder_digest
+from myosweep.io.recordings import recording_digest, recording_inputs
 from myosweep.io.tables import read_tables
 from myosweep.io.screens import read_excluded
 from myosweep.settings import read_settings
@@ -146,17 +147,27 @@ def recordings_in(rows):
 
 
 def files_of(rows):
-    """Recordings with the data files beside their headers, and calibrations."""
+    """The recordings' files and calibrations; of a recording of very many files those with text."""
     files = []
     for row in rows:
-        path = Path(row.path)
-        files.append(row.path)
-        if path.suffix in (".mhd", ".nhdr"):
-            beside = (path.with_suffix(end) for end in (".raw", ".zraw", ".raw.gz"))
-            files += [str(data) for data in beside if data.exists()]
+        files += recording_inputs(row.path)
         if row.calibration:
             files.append(row.calibration)
     return list(dict.fromkeys(files))
+
+
+def many_files_digest(rows):
+    """Digest of the recordings' files that are too many to be inputs."""
+    digests = {row.path: recording_digest(row.path) for row in rows}
+    return {path: digest for path, digest in digests.items() if digest}
+
+
+def images_of_case(wildcards):
+    return many_files_digest(case_rows(wildcards))
+
+
+def images_of_acquisition(wildcards):
+    return many_files_digest(rows_of(wildcards))
 
 
 def recordings_of_case(wildcards):

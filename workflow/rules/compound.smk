@@ -18,6 +18,7 @@ rule compound:
         sweeps=lambda wildcards: recordings_in(rows_of(wildcards)),
         base_sweeps=lambda wildcards: recordings_in(TABLES.sweeps[wildcards.case][base_of(wildcards.case)]),
         case_sweeps=lambda wildcards: recordings_in(case_rows(wildcards)),
+        images=images_of_case,
         world=SETTINGS["world"],
         recordings=SETTINGS["recordings"],
         settings=SETTINGS["compounding"],

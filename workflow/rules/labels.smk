@@ -19,6 +19,7 @@ rule interpolate_labels:
         mem_mb=megabytes(1000, 20),
     params:
         sweeps=lambda wildcards: described(rows_of(wildcards)),
+        images=images_of_acquisition,
         masks=masks_digest,
         structures=SETTINGS["structures"],
         world=SETTINGS["world"],

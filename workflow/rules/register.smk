@@ -20,6 +20,7 @@ rule register:
         method=SETTINGS["registration"]["method"],
         spacing_mm=SETTINGS["registration"]["spacing_mm"],
         seed=SETTINGS["seed"],
+        base=lambda wildcards: base_of(wildcards.case),
         code=code_of("register"),
     message:
         "Registering acquisition {wildcards.acquisition} of case {wildcards.case} to its base acquisition"

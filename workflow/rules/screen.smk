@@ -16,6 +16,7 @@ rule screen:
         mem_mb=megabytes(400),
     params:
         sweeps=lambda wildcards: described(case_rows(wildcards)),
+        images=images_of_case,
         masks=masks_digest,
         compounding=SETTINGS["compounding"],
         base=lambda wildcards: base_of(wildcards.case),

@@ -12,6 +12,7 @@ result = register(
     shrink(inputs.other, inputs.other_coverage, params.spacing_mm),
     method=params.method,
     seed=params.seed,
+    names=(params.base, snakemake.wildcards.acquisition),
 )
 write_transform(snakemake.output.transform, result.fixed_to_moving)
 write_json(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
+from xml.parsers import expat
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from myosweep.geometry import Matrix, pixel_problem
 from myosweep.io.calibration_tables import read_matrix_table
 from myosweep.io.files import write_text
 from myosweep.io.sweeps import Rectangle
+
+LARGEST = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,7 @@ def read_calibration(path: str | Path) -> Calibration:
         )
     if path.suffix.lower() == ".csv":
         return Calibration(read_matrix_table(path))
-    try:
-        root = ElementTree.parse(path).getroot()
-    except (ElementTree.ParseError, UnicodeDecodeError, ValueError) as error:
-        raise InputError(
-            path, f"not XML ({error})", "a PLUS configuration", "export the configuration again"
-        ) from None
+    root = _parse(path)
     transforms = [
         element
         for definitions in root.iter("CoordinateDefinitions")
@@ -80,6 +78,37 @@ def read_calibration(path: str | Path) -> Calibration:
     if problem := pixel_problem(image_to_probe):
         raise InputError(where, problem, "a matrix that maps pixels to mm", "calibrate again")
     return Calibration(image_to_probe, _clip(path, root))
+
+
+def _parse(path: Path) -> ElementTree.Element:
+    size = path.stat().st_size
+    if size > LARGEST:
+        raise InputError(
+            path, f"{size / 2**20:.0f} MiB", f"at most {LARGEST >> 20} MiB", "give the PLUS configuration"
+        )
+    data = path.read_bytes()
+    try:
+        # Entities, which can grow without bounds or name other files, are declared in a document type.
+        declarations = expat.ParserCreate()
+        declarations.StartDoctypeDeclHandler = _refuse
+        declarations.Parse(data, True)
+        return ElementTree.fromstring(data)
+    except _Doctype:
+        raise InputError(
+            path, "a document type (DOCTYPE)", "a PLUS configuration, which has none", "delete the DOCTYPE"
+        ) from None
+    except (ElementTree.ParseError, expat.ExpatError, LookupError, ValueError) as error:
+        raise InputError(
+            path, f"not XML ({error})", "a PLUS configuration", "export the configuration again"
+        ) from None
+
+
+class _Doctype(Exception):
+    pass
+
+
+def _refuse(*_: object) -> None:
+    raise _Doctype
 
 
 def _clip(path: Path, root: ElementTree.Element) -> Rectangle | None:

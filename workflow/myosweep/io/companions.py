@@ -37,7 +37,7 @@ def images_of(folder: Path) -> list[Path]:
 
 def possible_pose_tables(path: Path) -> list[Path]:
     """Where the poses of a folder of images, a video or a DICOM file may be."""
-    if path.is_dir():
+    if os.path.isdir(path):
         name = path.name or path.absolute().name
         inside = [path / f"poses{suffix}" for suffix in TABLE_SUFFIXES]
         return inside + [_up(path) / f"{name}{suffix}" for suffix in TABLE_SUFFIXES]
@@ -75,7 +75,7 @@ def posed_image_files(path: str | Path) -> list[Path]:
     """
     path = Path(path)
     tables = list(_existing(possible_pose_tables(path)))
-    if path.is_dir():
+    if os.path.isdir(path):
         return [*images_of(path), *_existing(possible_frame_tables(path)), *tables]
     return [path, *tables]
 

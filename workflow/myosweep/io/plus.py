@@ -1,8 +1,9 @@
 """Sequences of PLUS and IGSIO: one image file whose header holds every frame's transforms.
 
-Formats: MetaImage (.mha, .mhd) and NRRD (.nrrd, .nhdr), raw or compressed. Frames are stored in the order
-that `UltrasoundImageOrientation` names and are handed out as MF (columns towards the marked side, rows away
-from the probe), the order in which PLUS calibrates.
+Formats: MetaImage (.mha, .mhd) and NRRD (.nrrd, .nhdr), raw or compressed, pixels in the same file, in
+another, or in one for each frame. Frames are stored in the order that `UltrasoundImageOrientation` names and
+are handed out as MF (columns towards the marked side, rows away from the probe), the order in which PLUS
+calibrates.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from numpy.typing import NDArray
 from myosweep.errors import InputError
 from myosweep.geometry import Matrix, pixel_problem, rigid_problem
 from myosweep.io.calibration import read_calibration
-from myosweep.io.frame_files import Header, StoredFrames, read_header, write_frames
+from myosweep.io.frame_files import Header, PixelOrder, StoredFrames, read_header, write_frames
 from myosweep.io.sweeps import Rectangle, Sweep
 
-FRAME_FIELD = re.compile(r"Seq_Frame(\d+)_(\w+)")
+FRAME_FIELD = re.compile(r"Seq_Frame([0-9]{1,9})_(\w+)")
 TRANSFORM_FIELD = re.compile(r"([A-Za-z0-9]+?)To([A-Z][A-Za-z0-9]*)Transform")
 CROPPED = "CroppedImage"
 
@@ -32,26 +33,27 @@ def read_sequence(
 ) -> Sweep:
     """Read a sequence's header and poses; the frames are read when they are asked for.
 
-        Parameters
-        ----------
-        path
-            A .mha, .mhd, .nrrd or .nhdr file.
-        image_to_probe
-            Calibration, pixel index to mm; None where the sequence holds it itself.
-        clip
-            The image area that the calibration names.
-        world
-            The frames' coordinate system; "auto": Reference where the sequence has it, else Tracker.
+    Parameters
+    ----------
+    path
+        A .mha, .mhd, .nrrd or .nhdr file.
+    image_to_probe
+        Calibration, pixel index to mm; None where the sequence holds it itself.
+    clip
+        The image area that the calibration names.
+    world
+        The frames' coordinate system; "auto": Reference where the sequence has it, else Tracker.
 
-        Raises
-        ------
-        InputError
-    The file is missing, ends early or is no sequence; transforms are missing, not finite or not rigid;
-            the image cannot be placed in the world; not one frame can be used.
+    Raises
+    ------
+    InputError
+        The file is missing, ends early or is no sequence of B-mode frames; transforms are missing, not finite
+        or not rigid; the image cannot be placed in the world; not one frame can be used.
     """
     path = Path(path)
     header = read_header(path)
-    flip_rows, flip_columns = _flips(path, header.fields.get("ultrasoundimageorientation", "MF"))
+    order = _pixel_order(path, header.fields.get("ultrasoundimageorientation", "MF"))
+    notes = _image_type(path, header)
     count = header.shape[0]
     fixed, per_frame = _sort_fields(path, header, count)
     chain = _chain(path, fixed, per_frame, count, image_to_probe, world)
@@ -66,9 +68,10 @@ def read_sequence(
     timestamps = np.full(count, np.nan)
     for frame, fields in enumerate(per_frame):
         if "Timestamp" in fields:
-            timestamps[frame] = _numbers(path, f"Seq_Frame{frame:04d}_Timestamp", fields["Timestamp"], 1)[0]
-    frames = StoredFrames(header, flip_rows, flip_columns)
-    return Sweep(path, frames, image_to_world, tuple(problems), timestamps, clip)
+            time = _numbers(path, f"Seq_Frame{frame:04d}_Timestamp", fields["Timestamp"], 1)[0]
+            timestamps[frame] = time if np.isfinite(time) else np.nan
+    frames = StoredFrames(header, order)
+    return Sweep(path, frames, image_to_world, tuple(problems), timestamps, clip, notes=notes)
 
 
 def read_plus(path: str | Path, calibration: str | Path | None, world: str) -> Sweep:
@@ -81,7 +84,14 @@ def read_plus(path: str | Path, calibration: str | Path | None, world: str) -> S
 
 def read_image_size(path: str | Path) -> tuple[int, int, int]:
     """(frames, rows, columns) of a sequence, from its header alone."""
-    return read_header(Path(path)).shape
+    header = read_header(Path(path))
+    order = _pixel_order(Path(path), header.fields.get("ultrasoundimageorientation", "MF"))
+    return order.shape(header.shape)
+
+
+def plus_files(path: str | Path) -> list[Path]:
+    """The files that a sequence consists of: the header and those with the pixels."""
+    return list(dict.fromkeys([Path(path), *read_header(Path(path), check=False).data_paths]))
 
 
 def write_sequence(
@@ -133,28 +143,51 @@ def write_sequence(
         fields.append((f"{key}Timestamp", f"{timestamps[frame]:.6f}"))
         good = marks["Image"][frame] if "Image" in marks else True
         fields.append((f"{key}ImageStatus", "OK" if good else "INVALID"))
-    flip_rows, flip_columns = _flips(path, orientation)
-    stored = frames[:, :: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
-    write_frames(path, stored, orientation, fields, compress)
+    write_frames(path, _pixel_order(path, orientation).store(frames), orientation, fields, compress)
 
 
-def _flips(path: Path, orientation: str) -> tuple[bool, bool]:
-    """Whether the stored rows and columns run against MF order."""
+def _pixel_order(path: Path, orientation: str) -> PixelOrder:
+    """How stored pixels lie against MF order.
+
+    The letters name the directions of the image's x and y axes: M or U towards the marked or the unmarked
+    side of the probe, F or N away from it or towards it; A or D is the direction across the image, which a
+    single frame does not have (igsioCommon.h, US_IMAGE_ORIENTATION). Where the first letter is F or N, scan
+    lines run along x.
+    """
     name = orientation.strip().upper()
-    if not re.fullmatch(r"[MU][FN][AD]?", name):
+    if re.fullmatch(r"[MU][FN][AD]?|[FN][MU]", name) is None:
+        found = {
+            "AMF": "AMF: the image's x axis runs across the slices of a volume",
+            "XX": "XX: PLUS did not know the orientation when it recorded",
+        }
         raise InputError(
             f"{path}, UltrasoundImageOrientation",
-            orientation,
-            "MF, UF, MN or UN (a third letter A or D may follow)",
+            found.get(name, orientation[:80]),
+            "MF, UF, MN or UN (a third letter A or D may follow), FM, FU, NM or NU",
             "convert the sequence with PLUS' EditSequenceFile, or correct the field",
         )
-    return name[1] == "N", name[0] == "U"
+    return PixelOrder(name[0] in "FN", "N" in name, "U" in name)
+
+
+def _image_type(path: Path, header: Header) -> tuple[str, ...]:
+    """Refuse what is no picture; tell of colours."""
+    kind = header.fields.get("ultrasoundimagetype", "BRIGHTNESS").strip().upper()
+    if kind.startswith("RF"):
+        raise InputError(
+            f"{path}, UltrasoundImageType",
+            f"{kind}: radio-frequency data",
+            "BRIGHTNESS or RGB_COLOR",
+            "record or export B-mode images",
+        )
+    if header.channels == 3:
+        return ("the frames are in colour and were turned to grey (luma)",)
+    return ()
 
 
 def _sort_fields(path: Path, header: Header, count: int) -> tuple[dict[Pair, str], list[dict[str, str]]]:
     """The header's transforms that hold for all frames, and the fields of each frame."""
     fixed: dict[Pair, str] = {}
-    per_frame: list[dict[str, str]] = [{} for _ in range(count)]
+    fields: dict[int, dict[str, str]] = {}
     for key, value in header.custom.items():
         if match := FRAME_FIELD.fullmatch(key):
             frame = int(match[1])
@@ -165,10 +198,26 @@ def _sort_fields(path: Path, header: Header, count: int) -> tuple[dict[Pair, str
                     "as many frames as the header describes",
                     "correct the header's size, or export the recording again",
                 )
-            per_frame[frame][match[2]] = value
+            fields.setdefault(frame, {})[match[2]] = value
         elif match := TRANSFORM_FIELD.fullmatch(key):
             fixed[match[1], match[2]] = value
-    return fixed, per_frame
+    if not fields:
+        raise InputError(
+            path,
+            "no frame has a transform",
+            "fields like Seq_Frame0000_ProbeToTrackerTransform",
+            "record with the tracker, or give images and poses",
+        )
+    if len(fields) < count:
+        # Found before anything is made for each of the frames that a header may invent.
+        first = next(frame for frame in range(count) if frame not in fields)
+        raise InputError(
+            f"{path}, frame {first}",
+            f"no field of this frame ({len(fields)} of {count} frames have some)",
+            "a transform in every frame",
+            "correct the header's size, or export the recording again",
+        )
+    return fixed, [fields[frame] for frame in range(count)]
 
 
 def _chain(
@@ -186,7 +235,7 @@ def _chain(
             if match := TRANSFORM_FIELD.fullmatch(key):
                 counts[match[1], match[2]] = counts.get((match[1], match[2]), 0) + 1
     known = set(counts) | set(fixed)
-    if not known:
+    if not counts:
         raise InputError(
             path,
             "no frame has a transform",
@@ -297,7 +346,7 @@ def _matrices(
     check = pixel_problem if "Image" in pair else rigid_problem
     matrices = np.empty((len(frames), 4, 4))
     for place, frame in enumerate(frames):
-        text = per_frame[frame].get(name) or fixed[pair]
+        text = per_frame[frame].get(name) or fixed.get(pair, "")
         where = f"{path}, frame {frame}, {name}"
         matrices[place] = _numbers(path, where, text, 16).reshape(4, 4)
         if problem := check(matrices[place]):

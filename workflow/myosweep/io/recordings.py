@@ -1,15 +1,23 @@
-"""One reader for every kind of recording."""
+"""One reader for every kind of recording.
+
+Read whenever the workflow is planned, so what is heavy is imported where it is needed.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from myosweep.errors import InputError
 from myosweep.io.companions import DICOM_SUFFIXES, VIDEO_SUFFIXES
 from myosweep.io.options import RecordingOptions, recording_options
-from myosweep.io.sweeps import Sweep
+
+if TYPE_CHECKING:
+    from myosweep.io.sweeps import Sweep
 
 PLUS = "PLUS"
 STRADWIN = "Stradwin"
@@ -27,10 +35,14 @@ SUFFIXES = {
     **dict.fromkeys((*VIDEO_SUFFIXES, *DICOM_SUFFIXES), IMAGES),
 }
 
+# A job watches so many files of one recording; of more, only those that hold text (headers, tables of poses).
+FEW_FILES = 16
+TEXT_SUFFIXES = {".csv", ".json", ".mhd", ".nhdr", ".sw", ".tsv", ".txt", ".xml"}
+
 
 def format_of(path: str | Path) -> str | None:
     """Which kind of recording a path names, or None; a folder is one of images."""
-    return IMAGES if Path(path).is_dir() else SUFFIXES.get(Path(path).suffix.lower())
+    return IMAGES if os.path.isdir(path) else SUFFIXES.get(Path(path).suffix.lower())
 
 
 def read_sweep(
@@ -39,7 +51,9 @@ def read_sweep(
     world: str = "auto",
     options: RecordingOptions | None = None,
 ) -> Sweep:
-    """Read a recording, whatever device wrote it; its suffix says what it is.
+    """Read a recording, whatever device wrote it, and look whether its poses can be right.
+
+    Its suffix says what it is; `pose_quality.inspect` leaves out frames whose poses cannot be used.
 
     Parameters
     ----------
@@ -58,8 +72,23 @@ def read_sweep(
     InputError
         The recording or the calibration cannot be used.
     """
-    path = Path(path)
-    options = options or RecordingOptions()
+    from myosweep.io.pose_quality import inspect
+
+    path, options = Path(path), options or RecordingOptions()
+    try:
+        sweep = _read(path, calibration, world, options)
+    except OSError as error:
+        raise InputError(
+            error.filename or path,
+            error.strerror or str(error),
+            "a file that can be read",
+            "look at the disk",
+        ) from None
+    return inspect(sweep, options)
+
+
+def _read(path: Path, calibration: str | Path | None, world: str, options: RecordingOptions) -> Sweep:
+    """A recording as its reader hands it out."""
     match format_of(path):
         case "PLUS":
             from myosweep.io.plus import read_plus
@@ -83,6 +112,61 @@ def read_sweep(
         f"a folder of images, or one of {', '.join(SUFFIXES)}",
         "convert the recording, or correct the column `path`",
     )
+
+
+def recording_files(path: str | Path) -> list[Path]:
+    """The files that a recording consists of: header, data, poses; the one that is named comes first.
+
+    Read from the header alone. Where that cannot be read, or is not there yet, the path itself is all.
+    """
+    path = Path(path)
+    try:
+        match format_of(path):
+            case "PLUS" if path.suffix.lower() in (".mhd", ".nhdr"):
+                from myosweep.io.plus import plus_files
+
+                return plus_files(path)
+            case "Stradwin":
+                from myosweep.io.stradwin_files import stradwin_files
+
+                return stradwin_files(path)
+            case "HDF5":
+                from myosweep.io.companions import tus_rec_files
+
+                return tus_rec_files(path)
+            case "images":
+                from myosweep.io.companions import posed_image_files
+
+                return posed_image_files(path) or [path]
+    except (InputError, OSError):
+        pass
+    return [path]
+
+
+def is_file_to_watch(path: Path, among: int) -> bool:
+    """Whether a file of a recording is watched by itself; of many files only those that hold text are."""
+    return among <= FEW_FILES or path.suffix.lower() in TEXT_SUFFIXES
+
+
+@cache
+def recording_inputs(path: str) -> tuple[str, ...]:
+    """Those files of a recording that are worth an input of a job each: all of a few, tables of many."""
+    files = recording_files(path)
+    return tuple(str(file) for file in files if is_file_to_watch(file, len(files)) and not file.is_dir())
+
+
+@cache
+def recording_digest(path: str) -> str:
+    """Digest of names and sizes of the files that `recording_inputs` leaves out; "" where there is none."""
+    files = recording_files(path)
+    others = [file for file in files if not is_file_to_watch(file, len(files))]
+    if not others:
+        return ""
+    digest = hashlib.sha256()
+    for file in sorted(others):
+        size = file.stat().st_size if file.is_file() else -1
+        digest.update(f"{os.path.relpath(file, Path(path).parent)}\0{size}\0".encode())
+    return digest.hexdigest()
 
 
 def read_sweeps(

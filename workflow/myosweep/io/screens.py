@@ -17,10 +17,12 @@ SCREEN_COLUMNS = (
     "case",
     "acquisition",
     "sweep",
+    "format",
     "status",
     "frames",
     "usable_frames",
     "left_out",
+    "suspect_poses",
     "image_columns",
     "image_rows",
     "pixel_width_mm",
@@ -30,6 +32,8 @@ SCREEN_COLUMNS = (
     "gap_max_mm",
     "length_mm",
     "annotated_frames",
+    "landmarks",
+    "notes",
     "reason",
 )
 EXCLUDED_COLUMNS = ("case", "reason")
@@ -74,18 +78,26 @@ def _screen_row(screen: Json, sweep: Json) -> dict[str, str]:
         "sweep": sweep["sweep"],
         "status": screen["status"],
         "left_out": "; ".join(f"{part['reason']} ({part['frames']})" for part in sweep.get("left_out", [])),
+        "format": sweep.get("format", ""),
+        "suspect_poses": "; ".join(_suspicion(part) for part in sweep.get("suspect_poses", [])),
+        "notes": "; ".join(sweep.get("notes", [])),
         "annotated_frames": ",".join(
             f"{name}:{counts['annotated']}" for name, counts in sweep.get("annotated_frames", {}).items()
         ),
         "reason": sweep["reason"],
     }
-    for column in ("frames", "usable_frames", "image_columns", "image_rows"):
+    for column in ("frames", "usable_frames", "image_columns", "image_rows", "landmarks"):
         if column in sweep:
             row[column] = str(sweep[column])
     for column in SCREEN_COLUMNS:
         if column.endswith("_mm") and sweep.get(column) is not None:
             row[column] = f"{sweep[column]:.4f}" if column.startswith("pixel") else f"{sweep[column]:.2f}"
     return row
+
+
+def _suspicion(part: Json) -> str:
+    kept = f", {part['kept']} kept" if part["kept"] else ""
+    return f"{part['kind'].replace('_', ' ')}: {part['count']}{kept} ({part['frames']})"
 
 
 def write_screens(

@@ -79,6 +79,28 @@ class Contour:
 
 
 @dataclass(frozen=True)
+class Suspects:
+    """Frames whose pose cannot be right, by kind, ascending; see `pose_quality.inspect`.
+
+    Attributes
+    ----------
+    invalid
+        Not known, or said to be invalid by the recording itself.
+    frozen
+        Repeated while the probe moved on.
+    jumping
+        Away from the frames around them.
+    out_of_order
+        Recorded before an earlier frame.
+    """
+
+    invalid: tuple[int, ...] = ()
+    frozen: tuple[int, ...] = ()
+    jumping: tuple[int, ...] = ()
+    out_of_order: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Sweep:
     """One continuous recording of tracked frames.
 
@@ -104,6 +126,8 @@ class Sweep:
         Points that the recording names: name to (x, y, z) in mm, in the frames' world.
     notes
         What a reader has to tell of the recording, a sentence each.
+    suspects
+        What was found wrong with poses, whether their frames are left out or kept.
     """
 
     path: Path
@@ -116,6 +140,7 @@ class Sweep:
     contours: tuple[Contour, ...] | None = None
     landmarks: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    suspects: Suspects = field(default_factory=Suspects)
 
     @property
     def valid(self) -> NDArray[np.bool_]:
