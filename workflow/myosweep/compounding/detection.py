@@ -1,0 +1,338 @@
+"""The image on a recorded screen, found among text, scales, clocks and margins.
+
+What is wanted first: nothing that is not image. Pixels at the image's border may be lost for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from myosweep.compounding.fan import draw_fan, fit_fan, shares
+from myosweep.compounding.outline import hull_mask
+from myosweep.io.sweeps import Frames, Rectangle
+
+SAMPLED_FRAMES = 24
+# Sampled frames that are kept in memory; more are read again.
+KEPT_BYTES = 96 << 20
+# Levels by which a margin that should stand still flickers after lossy compression.
+FLICKER = 4
+# What is drawn on a screen is brighter than the ground by this much.
+DRAWN = 40
+# A rectangle or a fan shares at least this part of its pixels with what changes; a fan by this much more
+# than the rectangle, which has fewer ways to fit.
+FITTING = 0.92
+BETTER = 0.02
+# The share from which no fan is tried.
+PLAIN = 0.97
+# A row or column of an image that fills its rectangle is filled at least by this part of the fullest one;
+# where shadows break the image up, by less.
+FULL_LINE = 0.5
+BROKEN_LINE = 0.1
+# An image fills its convex hull at least by this part, or its outline is not known.
+KNOWN_OUTLINE = 0.8
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where the image is, in pixels of the frames; mask: None, or bool within the rectangle."""
+
+    rectangle: Rectangle
+    mask: Mask | None
+
+
+@dataclass(frozen=True)
+class _Screen:
+    """What sampled frames say of each pixel.
+
+    Attributes
+    ----------
+    moved
+        How often it changed from one sampled frame to the next.
+    lit
+        Whether it ever differed from the ground.
+    drawn
+        Whether it was bright, but never within a patch of light: strokes of text, lines, ticks, traces.
+    patch
+        Whether it was ever within a patch of light.
+    transitions
+        How many steps from frame to frame there were.
+    window
+        Pixels along the side of the window that tells patches from strokes.
+    """
+
+    moved: NDArray[np.uint8]
+    lit: Mask
+    drawn: Mask
+    patch: Mask
+    transitions: int
+    window: int
+
+
+_known: dict[bytes, Found] = {}
+_MOST_KNOWN = 64
+
+
+def find_image(frames: Frames, usable: Sequence[int], within: Rectangle) -> Found:
+    """The rectangle, fan or other region that is image.
+
+    The image is the largest connected part of the screen that changes from frame to frame in patches (a
+    clock, blinking text and an electrocardiogram change in strokes), and of which a rectangle or a fan with
+    nearly the same pixels is taken. Where nothing changes, what is textured and not drawn is taken instead.
+    Where shadows leave islands of an image, the rectangle around them is taken without what is lit beside
+    them; where the outline is known but is neither rectangle nor fan, the region itself. Outside of what
+    changes, the result holds no pixel that was ever lit in a sampled frame, except in rectangles, where
+    patches that stand still (saturation) stay and strokes that touch the border go.
+
+    Text inside the image, and text that is shown only between the sampled frames, cannot be found.
+
+    Parameters
+    ----------
+    usable
+        Indices of frames, ascending; at most 24 of them are read.
+    within
+        Nothing outside of it is image.
+    """
+    chosen = [usable[i] for i in np.unique(np.linspace(0, len(usable) - 1, SAMPLED_FRAMES).astype(int))]
+    sample = _Sample(frames, chosen, within)
+    if sample.digest in _known:
+        return _known[sample.digest]
+    mask = _image(sample)
+    found = Found(within, None) if mask is None else _cut(mask, within)
+    if len(_known) >= _MOST_KNOWN:
+        _known.pop(next(iter(_known)))
+    _known[sample.digest] = found
+    return found
+
+
+class _Sample:
+    """Sampled frames: their lowest and highest levels, and the frames again."""
+
+    def __init__(self, frames: Frames, chosen: Sequence[int], within: Rectangle) -> None:
+        self._frames = frames
+        self._chosen = chosen
+        self._part = np.s_[within.row : within.row + within.rows, within.column : within.column + within.columns]
+        keep = len(chosen) * within.rows * within.columns <= KEPT_BYTES
+        self._kept: list[NDArray[np.uint8]] | None = [] if keep else None
+        digest = hashlib.blake2b(repr(within).encode())
+        for number, frame in enumerate(chosen):
+            pixels = np.ascontiguousarray(frames[frame][self._part])
+            digest.update(pixels.data)
+            if self._kept is not None:
+                self._kept.append(pixels)
+            if number:
+                np.minimum(self.low, pixels, out=self.low)
+                np.maximum(self.high, pixels, out=self.high)
+            else:
+                self.low, self.high = pixels.copy(), pixels.copy()
+        self.digest = digest.digest()
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        if self._kept is not None:
+            yield from self._kept
+            return
+        for frame in self._chosen:
+            yield np.ascontiguousarray(self._frames[frame][self._part])
+
+
+def _image(sample: _Sample) -> Mask | None:
+    """The image's pixels; None: all."""
+    screen = _look(sample)
+    if not screen.lit.any():
+        return None
+    # A window that opens for a while moves once or twice; the image moves all the time.
+    often = screen.moved > screen.transitions // 8
+    ever = screen.moved > 0
+    still = screen.lit & _textured(sample, screen.window)
+    broken = None
+    for alive in (often, ever, still):
+        if not alive.any():
+            continue
+        region = _region(alive & ~screen.drawn, screen.window)
+        if region is None:
+            continue
+        mask = _shape(region, screen)
+        if mask is not None:
+            return mask
+        broken = alive
+    return None if broken is None else _without_shape(broken, screen)
+
+
+def _look(sample: _Sample) -> _Screen:
+    rows, columns = sample.low.shape
+    window = max(1, round(0.012 * min(rows, columns))) | 1
+    ground, flicker = _ground(sample)
+    moved = np.zeros((rows, columns), np.uint8)
+    patch = np.zeros((rows, columns), bool)
+    before = None
+    for pixels in sample:
+        if before is not None:
+            moved += _distance(pixels, before) > flicker
+        before = pixels
+        patch |= _dense(_distance(pixels, ground) > flicker, window, 0.75)
+    patch = _grown(patch, window // 2)
+    light = np.maximum(_distance(sample.high, ground), _distance(sample.low, ground))
+    drawn = _grown((light > DRAWN) & ~patch, 1)
+    return _Screen(moved, light > flicker, drawn, patch, len(sample) - 1, window)
+
+
+def _ground(sample: _Sample) -> tuple[int, int]:
+    """The level of the screen's margin, and by how much it flickers."""
+    ring = np.ones(sample.low.shape, bool)
+    ring[2:-2, 2:-2] = False
+    low, high = sample.low[ring], sample.high[ring]
+    quiet = high - low <= FLICKER
+    if not quiet.any():
+        return 0, 0
+    ground = int(np.median(low[quiet]))
+    near = quiet & (_distance(low, ground) <= FLICKER) & (_distance(high, ground) <= FLICKER)
+    # A margin is one level all around; the deep part of an image is not.
+    if near.sum() < 0.5 * len(near):
+        return 0, FLICKER if np.mean(high[quiet] != low[quiet]) > 0.1 else 0
+    return ground, FLICKER if np.mean((high[near] != low[near]) | (low[near] != ground)) > 0.1 else 0
+
+
+def _distance(one: NDArray[np.uint8], other: NDArray[np.uint8] | int) -> NDArray[np.uint8]:
+    if isinstance(other, int):
+        other = np.uint8(other)
+    distance: NDArray[np.uint8] = np.maximum(one, other) - np.minimum(one, other)
+    return distance
+
+
+def _dense(mask: Mask, window: int, part: float) -> Mask:
+    """Pixels around which more than a part of a window is set; the array's edge hides nothing."""
+    if window <= 1:
+        return mask
+    count = ndimage.uniform_filter(mask.astype(np.float32), window, mode="nearest")
+    dense: Mask = count > part
+    return dense
+
+
+def _grown(mask: Mask, by: int) -> Mask:
+    if by < 1:
+        return mask
+    grown: Mask = ndimage.maximum_filter(mask, 2 * by + 1, mode="constant", cval=0)
+    return grown
+
+
+def _shrunk(mask: Mask, by: int) -> Mask:
+    if by < 1:
+        return mask
+    shrunk: Mask = ndimage.minimum_filter(mask, 2 * by + 1, mode="constant", cval=1)
+    return shrunk
+
+
+def _textured(sample: _Sample, window: int) -> Mask:
+    """Where a row's levels change from pixel to pixel: an image, no panel and no grey scale."""
+    pixels = next(iter(sample))
+    step = np.zeros(pixels.shape, bool)
+    step[:, 1:] = pixels[:, 1:] != pixels[:, :-1]
+    step[:, :-1] |= step[:, 1:]
+    return _dense(step, window, 0.3)
+
+
+def _region(alive: Mask, window: int) -> Mask | None:
+    """The largest connected part of what is alive, with what belongs to its edge, without holes."""
+    dense = _dense(alive, window, 0.5)
+    parts, count = ndimage.label(dense)
+    if not count:
+        return None
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    return _filled(alive, parts == int(np.argmax(sizes)), window)
+
+
+def _filled(alive: Mask, core: Mask, window: int) -> Mask:
+    """A core and what is alive at its edge, gaps closed, holes filled, appendages as wide as text cut off."""
+    region = alive & _grown(core, window // 2)
+    # Gaps at the array's edge are closed too.
+    region = _shrunk(_grown(region, window), window) | region
+    region = np.asarray(ndimage.binary_fill_holes(region), bool)
+    opened = _grown(_shrunk(region, window), window)
+    parts, count = ndimage.label(opened)
+    if not count:
+        return region
+    return np.asarray(parts == int(np.argmax(np.bincount(parts.ravel())[1:])) + 1, bool) & region
+
+
+def _shape(region: Mask, screen: _Screen) -> Mask | None:
+    """The rectangle or the fan that a region is, or None."""
+    rectangle = _rectangle_of(region, FULL_LINE)
+    likeness = shares(region, rectangle)
+    if likeness < PLAIN:
+        box = _box(region)
+        fan = fit_fan(region[box])
+        if fan is not None:
+            drawn = draw_fan(fan, *region[box].shape)
+            like_fan = shares(region[box], drawn)
+            if like_fan >= FITTING and like_fan > likeness + BETTER:
+                mask = np.zeros_like(region)
+                mask[box] = draw_fan(fan, *region[box].shape, inwards=1.0)
+                return mask & ~_grown(screen.lit & ~region, 1)
+    if likeness < FITTING:
+        return None
+    # Strokes beside what changes are text; a patch that stands still is a saturated part of the image.
+    strokes = _grown(screen.drawn & ~region & ~screen.patch, 1) & rectangle
+    return rectangle & ~strokes
+
+
+def _without_shape(alive: Mask, screen: _Screen) -> Mask:
+    """The image where it is neither a rectangle nor a fan, or where shadows hide what it is."""
+    dense = _dense(alive & ~screen.drawn, screen.window, 0.5)
+    parts, count = ndimage.label(dense)
+    if not count:
+        dense, parts, count = alive, *ndimage.label(alive)
+    sizes = np.bincount(parts.ravel(), minlength=count + 1)
+    sizes[0] = 0
+    largest = int(np.argmax(sizes))
+    in_patches = ndimage.mean(screen.patch, parts, np.arange(count + 1))
+    # Islands smaller than a letter could be anything.
+    islands = (in_patches > 0.5) & (sizes >= (2 * screen.window) ** 2)
+    islands[[0, largest]] = False, True
+    largest_region = _filled(alive, parts == largest, screen.window)
+    outlined = largest_region.sum() / hull_mask(largest_region).sum()
+    if outlined >= KNOWN_OUTLINE and sizes[largest] >= 0.8 * sizes[islands].sum():
+        return largest_region
+    region = alive & _grown(islands[parts], screen.window // 2)
+    return _rectangle_of(region, BROKEN_LINE) & ~_grown(screen.lit & ~region, 2)
+
+
+def _box(mask: Mask) -> tuple[slice, slice]:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _rectangle_of(region: Mask, part: float) -> Mask:
+    rectangle = np.zeros_like(region)
+    rectangle[_extent(region.sum(axis=1), part), _extent(region.sum(axis=0), part)] = True
+    return rectangle
+
+
+def _extent(filled: NDArray[np.int64], part: float) -> slice:
+    """From the first to the last line that is filled enough."""
+    lines = np.flatnonzero(filled >= max(1.0, part * filled.max()))
+    return slice(int(lines[0]), int(lines[-1]) + 1) if len(lines) else slice(0, len(filled))
+
+
+def _cut(mask: Mask, within: Rectangle) -> Found:
+    if not mask.any():
+        return Found(within, None)
+    rows, columns = _box(mask)
+    inner = mask[rows, columns].copy()
+    rectangle = Rectangle(
+        within.column + columns.start,
+        within.row + rows.start,
+        columns.stop - columns.start,
+        rows.stop - rows.start,
+    )
+    return Found(rectangle, None if inner.all() else inner)
