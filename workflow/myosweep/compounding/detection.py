@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,8 @@ KEPT_BYTES = 96 << 20
 FLICKER = 4
 # What is drawn on a screen is brighter than the ground by this much.
 DRAWN = 40
+# The depth of an image, where it stands still, is not brighter by more than this.
+FAINT = 16
 # A rectangle or a fan shares at least this part of its pixels with what changes; a fan by this much more
 # than the rectangle, which has fewer ways to fit.
 FITTING = 0.92
@@ -36,6 +39,11 @@ FULL_LINE = 0.5
 BROKEN_LINE = 0.1
 # An image fills its convex hull at least by this part, or its outline is not known.
 KNOWN_OUTLINE = 0.8
+
+# The largest island is the image where it holds at least this part of all.
+MOST = 0.8
+# What moves often is the image where it is at least this part of what ever moved.
+MOST_OFTEN = 0.3
 
 Mask = NDArray[np.bool_]
 
@@ -58,6 +66,9 @@ class _Screen:
         How often it changed from one sampled frame to the next.
     lit
         Whether it ever differed from the ground.
+    standing
+        Whether it is lit more than faintly and never changed: text, lines and ticks, saturated parts of the
+        image.
     drawn
         Whether it was bright, but never within a patch of light: strokes of text, lines, ticks, traces.
     patch
@@ -70,10 +81,26 @@ class _Screen:
 
     moved: NDArray[np.uint8]
     lit: Mask
+    standing: Mask
     drawn: Mask
     patch: Mask
     transitions: int
     window: int
+
+    @property
+    def foreign(self) -> Mask:
+        """What may be no image where it lies beside what changes."""
+        return self.drawn | self.standing
+
+
+@dataclass(frozen=True)
+class _Islands:
+    """Connected parts: their numbers in place, their sizes in pixels (0 for what is no image) and the largest."""
+
+    alive: Mask
+    parts: NDArray[np.int32]
+    sizes: NDArray[np.int64]
+    largest: int
 
 
 _known: dict[bytes, Found] = {}
@@ -154,17 +181,24 @@ def _image(sample: _Sample) -> Mask | None:
     often = screen.moved > screen.transitions // 8
     ever = screen.moved > 0
     still = screen.lit & _textured(sample, screen.window)
+    if often.sum() < MOST_OFTEN * ever.sum():
+        often = ever
     broken = None
     for alive in (often, ever, still):
         if not alive.any():
             continue
-        region = _region(alive & ~screen.drawn, screen.window)
-        if region is None:
+        islands = _islands(alive, screen)
+        if not islands.sizes.any():
             continue
-        mask = _shape(region, screen)
-        if mask is not None:
-            return mask
-        broken = alive
+        broken = islands if broken is None or alive is not still else broken
+        if islands.sizes[islands.largest] >= MOST * islands.sizes.sum():
+            region = _filled(islands.alive, islands.parts == islands.largest, screen.window)
+            mask = _shape(region, region, screen)
+            if mask is None:
+                # A shadow below lit parts is image all the same.
+                mask = _shape(region, _bridged(region), screen)
+            if mask is not None:
+                return mask
     return None if broken is None else _without_shape(broken, screen)
 
 
@@ -183,7 +217,8 @@ def _look(sample: _Sample) -> _Screen:
     patch = _grown(patch, window // 2)
     light = np.maximum(_distance(sample.high, ground), _distance(sample.low, ground))
     drawn = _grown((light > DRAWN) & ~patch, 1)
-    return _Screen(moved, light > flicker, drawn, patch, len(sample) - 1, window)
+    standing = (light > FAINT) & (moved == 0)
+    return _Screen(moved, light > flicker, standing, drawn, patch, len(sample) - 1, window)
 
 
 def _ground(sample: _Sample) -> tuple[int, int]:
@@ -241,22 +276,25 @@ def _textured(sample: _Sample, window: int) -> Mask:
     return _dense(step, window, 0.3)
 
 
-def _region(alive: Mask, window: int) -> Mask | None:
-    """The largest connected part of what is alive, with what belongs to its edge, without holes."""
-    dense = _dense(alive, window, 0.5)
-    parts, count = ndimage.label(dense)
-    if not count:
-        return None
-    sizes = np.bincount(parts.ravel())
+def _islands(alive: Mask, screen: _Screen) -> _Islands:
+    """Connected parts of what is alive and not drawn; what is never lit in a patch is none of them."""
+    alive = alive & ~screen.drawn
+    parts, count = ndimage.label(_dense(alive, screen.window, 0.5))
+    sizes = np.bincount(parts.ravel(), minlength=count + 1)
     sizes[0] = 0
-    return _filled(alive, parts == int(np.argmax(sizes)), window)
+    if count:
+        in_patches = ndimage.mean(screen.patch, parts, np.arange(count + 1))
+        # Islands smaller than a letter could be anything.
+        sizes[(np.nan_to_num(in_patches) < 0.5) | (sizes < (2 * screen.window) ** 2 * (screen.window > 1))] = 0
+    return _Islands(alive, parts, sizes, int(np.argmax(sizes)))
 
 
 def _filled(alive: Mask, core: Mask, window: int) -> Mask:
     """A core and what is alive at its edge, gaps closed, holes filled, appendages as wide as text cut off."""
     region = alive & _grown(core, window // 2)
-    # Gaps at the array's edge are closed too.
-    region = _shrunk(_grown(region, window), window) | region
+    # Room around it, as a gap at the array's edge is none.
+    padded = np.pad(region, window)
+    region = _shrunk(_grown(padded, window), window)[window:-window, window:-window]
     region = np.asarray(ndimage.binary_fill_holes(region), bool)
     opened = _grown(_shrunk(region, window), window)
     parts, count = ndimage.label(opened)
@@ -265,46 +303,43 @@ def _filled(alive: Mask, core: Mask, window: int) -> Mask:
     return np.asarray(parts == int(np.argmax(np.bincount(parts.ravel())[1:])) + 1, bool) & region
 
 
-def _shape(region: Mask, screen: _Screen) -> Mask | None:
-    """The rectangle or the fan that a region is, or None."""
-    rectangle = _rectangle_of(region, FULL_LINE)
-    likeness = shares(region, rectangle)
+def _bridged(region: Mask) -> Mask:
+    """From the first to the last pixel of each row."""
+    right = np.logical_or.accumulate(region, axis=1)
+    return right & np.logical_or.accumulate(region[:, ::-1], axis=1)[:, ::-1]
+
+
+def _shape(region: Mask, outline: Mask, screen: _Screen) -> Mask | None:
+    """The rectangle or the fan that a region's outline is, or None."""
+    rectangle = _rectangle_of(outline, FULL_LINE)
+    likeness = shares(outline, rectangle)
+    beside = screen.foreign & ~region
     if likeness < PLAIN:
-        box = _box(region)
-        fan = fit_fan(region[box])
+        box = _box(outline)
+        fan = fit_fan(outline[box])
         if fan is not None:
-            drawn = draw_fan(fan, *region[box].shape)
-            like_fan = shares(region[box], drawn)
+            whole = draw_fan(fan, *outline[box].shape)
+            like_fan = shares(outline[box], whole)
             if like_fan >= FITTING and like_fan > likeness + BETTER:
                 mask = np.zeros_like(region)
-                mask[box] = draw_fan(fan, *region[box].shape, inwards=1.0)
-                return mask & ~_grown(screen.lit & ~region, 1)
+                mask[box] = draw_fan(fan, *outline[box].shape, inwards=1.0) & _cut_off(outline[box], whole)
+                return mask & ~_grown(beside, 1)
     if likeness < FITTING:
         return None
-    # Strokes beside what changes are text; a patch that stands still is a saturated part of the image.
-    strokes = _grown(screen.drawn & ~region & ~screen.patch, 1) & rectangle
-    return rectangle & ~strokes
+    # Strokes beside what changes are text; a patch that stands still is a saturated part of the image, unless
+    # it lies where the region was bridged.
+    beside &= outline | (screen.drawn & ~screen.patch)
+    return rectangle & ~_grown(beside & rectangle, 1)
 
 
-def _without_shape(alive: Mask, screen: _Screen) -> Mask:
+def _without_shape(islands: _Islands, screen: _Screen) -> Mask:
     """The image where it is neither a rectangle nor a fan, or where shadows hide what it is."""
-    dense = _dense(alive & ~screen.drawn, screen.window, 0.5)
-    parts, count = ndimage.label(dense)
-    if not count:
-        dense, parts, count = alive, *ndimage.label(alive)
-    sizes = np.bincount(parts.ravel(), minlength=count + 1)
-    sizes[0] = 0
-    largest = int(np.argmax(sizes))
-    in_patches = ndimage.mean(screen.patch, parts, np.arange(count + 1))
-    # Islands smaller than a letter could be anything.
-    islands = (in_patches > 0.5) & (sizes >= (2 * screen.window) ** 2)
-    islands[[0, largest]] = False, True
-    largest_region = _filled(alive, parts == largest, screen.window)
-    outlined = largest_region.sum() / hull_mask(largest_region).sum()
-    if outlined >= KNOWN_OUTLINE and sizes[largest] >= 0.8 * sizes[islands].sum():
-        return largest_region
-    region = alive & _grown(islands[parts], screen.window // 2)
-    return _rectangle_of(region, BROKEN_LINE) & ~_grown(screen.lit & ~region, 2)
+    region = _filled(islands.alive, islands.parts == islands.largest, screen.window)
+    known = region.sum() >= KNOWN_OUTLINE * hull_mask(region).sum()
+    if known and islands.sizes[islands.largest] >= MOST * islands.sizes.sum():
+        return _shrunk(region, screen.window // 2)
+    region = islands.alive & _grown((islands.sizes > 0)[islands.parts], screen.window // 2)
+    return _rectangle_of(region, BROKEN_LINE) & ~_grown(screen.foreign & ~region, 2)
 
 
 def _box(mask: Mask) -> tuple[slice, slice]:
@@ -318,9 +353,18 @@ def _rectangle_of(region: Mask, part: float) -> Mask:
     return rectangle
 
 
-def _extent(filled: NDArray[np.int64], part: float) -> slice:
+def _cut_off(region: Mask, fan: Mask) -> Mask:
+    """The rectangle that cuts a fan: from the first to the last line of it that the region fills enough."""
+    within = np.zeros_like(fan)
+    parts = ((region & fan).sum(axis=axis) / np.maximum(fan.sum(axis=axis), 1) for axis in (1, 0))
+    rows, columns = (_extent(part, FULL_LINE) for part in parts)
+    within[rows, columns] = True
+    return within
+
+
+def _extent(filled: NDArray[Any], part: float) -> slice:
     """From the first to the last line that is filled enough."""
-    lines = np.flatnonzero(filled >= max(1.0, part * filled.max()))
+    lines = np.flatnonzero(filled >= part * filled.max())
     return slice(int(lines[0]), int(lines[-1]) + 1) if len(lines) else slice(0, len(filled))
 
 
