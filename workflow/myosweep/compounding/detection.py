@@ -64,6 +64,8 @@ class _Screen:
     ----------
     moved
         How often it changed from one sampled frame to the next.
+    changed
+        Whether it ever changed at all, if only by flicker.
     lit
         Whether it ever differed from the ground.
     standing
@@ -80,6 +82,7 @@ class _Screen:
     """
 
     moved: NDArray[np.uint8]
+    changed: Mask
     lit: Mask
     standing: Mask
     drawn: Mask
@@ -132,7 +135,7 @@ def find_image(frames: Frames, usable: Sequence[int], within: Rectangle) -> Foun
     if sample.digest in _known:
         return _known[sample.digest]
     mask = _image(sample)
-    found = Found(within, None) if mask is None else _cut(mask, within)
+    found = Found(within, None) if mask is None else cut(mask, within)
     if len(_known) >= _MOST_KNOWN:
         _known.pop(next(iter(_known)))
     _known[sample.digest] = found
@@ -218,7 +221,10 @@ def _look(sample: _Sample) -> _Screen:
     light = np.maximum(_distance(sample.high, ground), _distance(sample.low, ground))
     drawn = _grown((light > DRAWN) & ~patch, 1)
     standing = (light > FAINT) & (moved == 0)
-    return _Screen(moved, light > flicker, standing, drawn, patch, len(sample) - 1, window)
+    # Single pixels of an image stand still by chance.
+    standing &= _dense(standing, 3, 0.25)
+    lit, changed = light > flicker, sample.high != sample.low
+    return _Screen(moved, changed, lit, standing, drawn, patch, len(sample) - 1, window)
 
 
 def _ground(sample: _Sample) -> tuple[int, int]:
@@ -314,7 +320,16 @@ def _shape(region: Mask, outline: Mask, screen: _Screen) -> Mask | None:
     rectangle = _rectangle_of(outline, FULL_LINE)
     likeness = shares(outline, rectangle)
     beside = screen.foreign & ~region
-    if likeness < PLAIN:
+    # Lines that are mostly black are image too where there is nothing beside them.
+    fills = _fills_frame(outline)
+    if fills:
+        wider = _rectangle_of(screen.changed, BROKEN_LINE)
+    else:
+        alive = (screen.moved > 0 if screen.moved.any() else screen.lit) & ~screen.drawn
+        wider = rectangle | _rectangle_of(alive & _grown(region, screen.window), BROKEN_LINE)
+    if not (beside & wider & ~rectangle).any():
+        rectangle = wider
+    if likeness < PLAIN and not fills:
         box = _box(outline)
         fan = fit_fan(outline[box])
         if fan is not None:
@@ -324,7 +339,7 @@ def _shape(region: Mask, outline: Mask, screen: _Screen) -> Mask | None:
                 mask = np.zeros_like(region)
                 mask[box] = draw_fan(fan, *outline[box].shape, inwards=1.0) & _cut_off(outline[box], whole)
                 return mask & ~_grown(beside, 1)
-    if likeness < FITTING:
+    if likeness < FITTING and not fills:
         return None
     # Strokes beside what changes are text; a patch that stands still is a saturated part of the image, unless
     # it lies where the region was bridged.
@@ -353,6 +368,12 @@ def _rectangle_of(region: Mask, part: float) -> Mask:
     return rectangle
 
 
+def _fills_frame(region: Mask) -> bool:
+    """Whether a region reaches along half of three of the array's sides: frames without a margin."""
+    sides = (region[0], region[-1], region[:, 0], region[:, -1])
+    return sum(float(side.mean()) >= 0.5 for side in sides) >= 3
+
+
 def _cut_off(region: Mask, fan: Mask) -> Mask:
     """The rectangle that cuts a fan: from the first to the last line of it that the region fills enough."""
     within = np.zeros_like(fan)
@@ -368,7 +389,8 @@ def _extent(filled: NDArray[Any], part: float) -> slice:
     return slice(int(lines[0]), int(lines[-1]) + 1) if len(lines) else slice(0, len(filled))
 
 
-def _cut(mask: Mask, within: Rectangle) -> Found:
+def cut(mask: Mask, within: Rectangle) -> Found:
+    """A mask of a rectangle, reduced to the smallest rectangle that holds it; the whole where it is empty."""
     if not mask.any():
         return Found(within, None)
     rows, columns = _box(mask)
