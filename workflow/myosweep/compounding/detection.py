@@ -201,7 +201,8 @@ def _image(sample: _Sample) -> Mask | None:
                 # A shadow below lit parts is image all the same.
                 mask = _shape(region, _bridged(region), screen)
             if mask is not None:
-                return mask
+                # Lines along the border of a picture that stands still look like its edge.
+                return _shrunk(mask, screen.window // 2) if alive is still else mask
     return None if broken is None else _without_shape(broken, screen)
 
 
@@ -323,12 +324,12 @@ def _shape(region: Mask, outline: Mask, screen: _Screen) -> Mask | None:
     # Lines that are mostly black are image too where there is nothing beside them.
     fills = _fills_frame(outline)
     if fills:
-        wider = _rectangle_of(screen.changed, BROKEN_LINE)
+        rectangle = _rectangle_of(screen.changed, BROKEN_LINE)
     else:
         alive = (screen.moved > 0 if screen.moved.any() else screen.lit) & ~screen.drawn
         wider = rectangle | _rectangle_of(alive & _grown(region, screen.window), BROKEN_LINE)
-    if not (beside & wider & ~rectangle).any():
-        rectangle = wider
+        if not (beside & wider & ~rectangle).any():
+            rectangle = wider
     if likeness < PLAIN and not fills:
         box = _box(outline)
         fan = fit_fan(outline[box])
@@ -385,7 +386,7 @@ def _cut_off(region: Mask, fan: Mask) -> Mask:
 
 def _extent(filled: NDArray[Any], part: float) -> slice:
     """From the first to the last line that is filled enough."""
-    lines = np.flatnonzero(filled >= part * filled.max())
+    lines = np.flatnonzero(filled > part * filled.max())
     return slice(int(lines[0]), int(lines[-1]) + 1) if len(lines) else slice(0, len(filled))
 
 
