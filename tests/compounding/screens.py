@@ -24,7 +24,7 @@ SHAPES: dict[str, Fan | tuple[int, int, int, int]] = {
 
 @dataclass(frozen=True)
 class Screen:
-    """frames: uint8 (frame, row, column); image, ink: bool (row, column), where the image and anything drawn is."""
+    """frames: uint8 (frame, row, column); image and ink: bool (row, column), where image and text are."""
 
     frames: np.ndarray
     image: np.ndarray

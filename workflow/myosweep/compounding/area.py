@@ -45,7 +45,8 @@ class ImageArea:
         """Pixels whose convex hull holds the area: (point, 2) as (column, row) of the frame."""
         area = self.rectangle
         if self.mask is not None:
-            return hull_points(self.mask) + (area.column, area.row)
+            corners: NDArray[np.int64] = hull_points(self.mask) + np.array([area.column, area.row])
+            return corners
         columns = (area.column, area.column + area.columns - 1)
         rows = (area.row, area.row + area.rows - 1)
         return np.array([(column, row) for row in rows for column in columns], np.int64)
@@ -57,10 +58,10 @@ def image_area_of(sweep: Sweep, setting: AreaSetting) -> ImageArea:
     Parameters
     ----------
     setting
-        "auto": what changes from frame to frame in patches, inside the calibration's rectangle and fan if there
-        are any; see `find_image` for how, and for what it cannot find: text inside the image itself, such as a
-        name burned into it, is compounded with it. "calibration": the calibration's rectangle and fan, as far
-        as it has them; the rectangle's far corner, origin plus size, belongs to it where the frame has such
+        "auto": what changes from frame to frame in patches, inside the calibration's rectangle and fan if
+        there are any; see `find_image`. Rather than to let text in it loses pixels at the border; but what is
+        written inside the image itself, such as a name, it cannot find. "calibration": the calibration's
+        rectangle and fan, as far as it has them; the rectangle's far corner, origin plus size, belongs to it where the frame has such
         pixels, as in IGSIO (vtkIGSIOVolumeReconstructor, AddFrame). "full": all. Four numbers: first column,
         first row, columns, rows. A mapping: a fan with `apex` (column and row where its lines meet, also
         outside of the frame), `radii` (distance from the apex to where the image begins and ends, pixels) and
@@ -91,9 +92,7 @@ def image_area_of(sweep: Sweep, setting: AreaSetting) -> ImageArea:
             )
         return known
     if isinstance(setting, str) or len(setting) != 4:
-        raise InputError(
-            "compounding.image_area", f"`{setting}`", FORMS, "correct it"
-        )
+        raise InputError("compounding.image_area", f"`{setting}`", FORMS, "correct it")
     area = Rectangle(*(int(value) for value in setting))
     inside = area.column >= 0 and area.row >= 0 and area.columns >= 1 and area.rows >= 1
     if not inside or area.column + area.columns > columns or area.row + area.rows > rows:
@@ -157,8 +156,8 @@ def _fan_of(setting: Mapping[str, Any]) -> Fan:
         raise InputError(
             "compounding.image_area",
             f"`{dict(setting)}`",
-            "a fan {apex: [column, row], radii: [first, last], angles_degrees: [left, right]} with first < last "
-            "and left < right, radii in pixels",
+            "a fan {apex: [column, row], radii: [first, last], angles_degrees: [left, right]} "
+            "with first < last and left < right",
             "correct it",
         )
     return Fan(column, row, first, last, math.radians(left), math.radians(right))
@@ -171,8 +170,8 @@ def _within_fan(area: Rectangle, fan: Fan, where: str, remedy: str, full: Rectan
         clipped = "" if area == full else ", or of its clip rectangle"
         raise InputError(
             where,
-            f"a fan (apex {fan.column:g}, {fan.row:g}; radii {fan.first_radius:g} to {fan.last_radius:g}) outside "
-            f"of frames of {full.columns} x {full.rows} pixels{clipped}",
+            f"a fan (apex {fan.column:g}, {fan.row:g}; radii {fan.first_radius:g} to {fan.last_radius:g}) "
+            f"outside of frames of {full.columns} x {full.rows} pixels{clipped}",
             "a fan that holds pixels of the frames",
             remedy,
         )

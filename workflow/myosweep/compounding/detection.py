@@ -98,10 +98,10 @@ class _Screen:
 
 @dataclass(frozen=True)
 class _Islands:
-    """Connected parts: their numbers in place, their sizes in pixels (0 for what is no image) and the largest."""
+    """Connected parts: numbered in place, sizes in pixels (0 for what is no image), the largest's number."""
 
     alive: Mask
-    parts: NDArray[np.int32]
+    parts: NDArray[Any]
     sizes: NDArray[np.int64]
     largest: int
 
@@ -148,20 +148,21 @@ class _Sample:
     def __init__(self, frames: Frames, chosen: Sequence[int], within: Rectangle) -> None:
         self._frames = frames
         self._chosen = chosen
-        self._part = np.s_[within.row : within.row + within.rows, within.column : within.column + within.columns]
+        self._part = np.s_[
+            within.row : within.row + within.rows, within.column : within.column + within.columns
+        ]
         keep = len(chosen) * within.rows * within.columns <= KEPT_BYTES
         self._kept: list[NDArray[np.uint8]] | None = [] if keep else None
+        self.low = np.full((within.rows, within.columns), 255, np.uint8)
+        self.high = np.zeros((within.rows, within.columns), np.uint8)
         digest = hashlib.blake2b(repr(within).encode())
-        for number, frame in enumerate(chosen):
+        for frame in chosen:
             pixels = np.ascontiguousarray(frames[frame][self._part])
             digest.update(pixels.data)
             if self._kept is not None:
                 self._kept.append(pixels)
-            if number:
-                np.minimum(self.low, pixels, out=self.low)
-                np.maximum(self.high, pixels, out=self.high)
-            else:
-                self.low, self.high = pixels.copy(), pixels.copy()
+            np.minimum(self.low, pixels, out=self.low)
+            np.maximum(self.high, pixels, out=self.high)
         self.digest = digest.digest()
 
     def __len__(self) -> int:
@@ -245,9 +246,8 @@ def _ground(sample: _Sample) -> tuple[int, int]:
 
 
 def _distance(one: NDArray[np.uint8], other: NDArray[np.uint8] | int) -> NDArray[np.uint8]:
-    if isinstance(other, int):
-        other = np.uint8(other)
-    distance: NDArray[np.uint8] = np.maximum(one, other) - np.minimum(one, other)
+    level = np.asarray(other, np.uint8)
+    distance: NDArray[np.uint8] = np.maximum(one, level) - np.minimum(one, level)
     return distance
 
 
@@ -292,7 +292,9 @@ def _islands(alive: Mask, screen: _Screen) -> _Islands:
     if count:
         in_patches = ndimage.mean(screen.patch, parts, np.arange(count + 1))
         # Islands smaller than a letter could be anything.
-        sizes[(np.nan_to_num(in_patches) < 0.5) | (sizes < (2 * screen.window) ** 2 * (screen.window > 1))] = 0
+        sizes[
+            (np.nan_to_num(in_patches) < 0.5) | (sizes < (2 * screen.window) ** 2 * (screen.window > 1))
+        ] = 0
     return _Islands(alive, parts, sizes, int(np.argmax(sizes)))
 
 
@@ -332,14 +334,16 @@ def _shape(region: Mask, outline: Mask, screen: _Screen) -> Mask | None:
             rectangle = wider
     if likeness < PLAIN and not fills:
         box = _box(outline)
+        rows, columns = outline[box].shape
         fan = fit_fan(outline[box])
         if fan is not None:
-            whole = draw_fan(fan, *outline[box].shape)
+            whole = draw_fan(fan, rows, columns)
             like_fan = shares(outline[box], whole)
             if like_fan >= FITTING and like_fan > likeness + BETTER:
                 mask = np.zeros_like(region)
-                mask[box] = draw_fan(fan, *outline[box].shape, inwards=1.0) & _cut_off(outline[box], whole)
-                return mask & ~_grown(beside, 1)
+                mask[box] = draw_fan(fan, rows, columns, inwards=1.0) & _cut_off(outline[box], whole)
+                # A line along the border stands still and may have been closed into the region.
+                return mask & ~_grown(screen.foreign & ~_shrunk(region, screen.window // 2), 1)
     if likeness < FITTING and not fills:
         return None
     # Strokes beside what changes are text; a patch that stands still is a saturated part of the image, unless

@@ -37,7 +37,8 @@ def draw_fan(fan: Fan, rows: int, columns: int, inwards: float = 0.0) -> NDArray
         bool, (row, column).
     """
     row, column = np.indices((rows, columns), np.float64, sparse=True)
-    return _sides(fan, column, row).min(axis=0) >= inwards - 1e-9
+    mask: NDArray[np.bool_] = _sides(fan, column, row).min(axis=0) >= inwards - 1e-9
+    return mask
 
 
 def shares(one: NDArray[np.bool_], two: NDArray[np.bool_]) -> float:
@@ -101,7 +102,7 @@ def _sides(fan: Fan, column: NDArray[np.float64], row: NDArray[np.float64]) -> N
 
 
 def _step(region: NDArray[np.bool_], longest: int) -> int:
-    return max(1, math.ceil(max(region.shape) / longest))
+    return max(1, -(-int(max(region.shape)) // longest))
 
 
 def _lattice(region: NDArray[np.bool_], longest: int) -> Lattice:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def hull_points(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Corners of the convex hull of pixels' centres, (corner, 2) as (column, row); none where all is False."""
+    """Corners of the convex hull of pixels' centres, (corner, 2) as (column, row)."""
     rows, left, right = _sides(mask)
     corners = dict.fromkeys(_chain(left, rows, 1) + _chain(right, rows, -1)[::-1])
     return np.array(list(corners), np.int64).reshape(-1, 2)
