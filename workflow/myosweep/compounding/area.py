@@ -60,8 +60,8 @@ def image_area_of(sweep: Sweep, setting: AreaSetting) -> ImageArea:
     setting
         "auto": what moves from frame to frame, inside the calibration's rectangle and fan if there are any;
         see `find_image`. Rather than to let text in it loses pixels at the border, but what is written inside
-        the image itself, such as a name, it cannot find. "calibration": the calibration's rectangle and fan, as
-        far as it has them; the rectangle's far corner, origin plus size, belongs to it where the frame has
+        the image itself, such as a name, it cannot find. "calibration": the calibration's rectangle and fan,
+        as far as it has them; the rectangle's far corner, origin plus size, belongs to it where the frame has
         such pixels, as in IGSIO (vtkIGSIOVolumeReconstructor, AddFrame). "full": all. Four numbers: first
         column, first row, columns, rows. A mapping: a fan with `apex` (column and row where its lines meet,
         also outside of the frame), `radii` (distances from the apex at which the image begins and ends,

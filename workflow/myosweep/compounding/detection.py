@@ -164,7 +164,7 @@ def _bridged(region: Mask) -> Mask:
     """From the first to the last pixel of each row."""
     right = np.logical_or.accumulate(region, axis=1)
     left = np.logical_or.accumulate(region[:, ::-1], axis=1)[:, ::-1]
-    return np.asarray(right & left, bool)
+    return np.logical_and(right, left, dtype=bool)
 
 
 def _shape(region: Mask, outline: Mask, alive: Mask, screen: Screen) -> Mask | None:
