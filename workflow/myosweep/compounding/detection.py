@@ -34,6 +34,8 @@ KNOWN_OUTLINE = 0.8
 MOST = 0.8
 # What moves often is taken for all that moves where it is at least this part of it.
 MOST_OFTEN = 0.3
+# Islands that stand still are image where they are at least this part of the largest.
+SMALL = 0.1
 # What stands still is the image where it holds at least this part of what moves.
 MOST_MOVING = 0.95
 # Images that were found, by the frames they were found in.
@@ -108,10 +110,12 @@ def _image(screen: Screen) -> Mask:
         if not islands.sizes.any():
             continue
         broken = islands
-        if (mask := _whole(islands, screen)) is not None:
+        if (mask := _whole(islands, screen, screen.window // 2)) is not None:
             return mask
     islands = _islands(screen.lit & screen.textured, screen)
-    mask = _whole(islands, screen) if islands.sizes.any() else None
+    # Where nothing moves, small islands may as well be emblems.
+    islands.sizes[islands.sizes < SMALL * islands.sizes.max()] = 0
+    mask = _whole(islands, screen, 0) if islands.sizes.any() else None
     if broken is not None:
         # A picture that hardly moves shows its shape all the same, but not one island of a broken one.
         moving = (broken.sizes > 0)[broken.parts]
@@ -136,14 +140,17 @@ def _islands(alive: Mask, screen: Screen) -> _Islands:
     return _Islands(alive, parts, sizes, int(np.argmax(sizes)))
 
 
-def _whole(islands: _Islands, screen: Screen) -> Mask | None:
-    """The rectangle or the fan of an image that is one island; None where it is several or neither."""
+def _whole(islands: _Islands, screen: Screen, border: int) -> Mask | None:
+    """The rectangle or the fan of an image that is one island; None where it is several or neither.
+
+    border: what stands still up to so many pixels inside a fan may be a line along it.
+    """
     if islands.sizes[islands.largest] < MOST * islands.sizes.sum():
         return None
     region = _filled(islands.alive, islands.parts == islands.largest, screen.window)
-    mask = _shape(region, region, islands.alive, screen)
+    mask = _shape(region, region, islands.alive, screen, border)
     # A shadow below lit parts is image all the same.
-    return _shape(region, _bridged(region), islands.alive, screen) if mask is None else mask
+    return _shape(region, _bridged(region), islands.alive, screen, border) if mask is None else mask
 
 
 def _filled(alive: Mask, core: Mask, window: int) -> Mask:
@@ -157,17 +164,18 @@ def _filled(alive: Mask, core: Mask, window: int) -> Mask:
     if not count:
         return region
     largest = 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
-    return region & np.asarray(parts == largest, bool)
+    region[parts != largest] = False
+    return region
 
 
 def _bridged(region: Mask) -> Mask:
     """From the first to the last pixel of each row."""
-    right = np.logical_or.accumulate(region, axis=1)
-    left = np.logical_or.accumulate(region[:, ::-1], axis=1)[:, ::-1]
-    return np.logical_and(right, left, dtype=bool)
+    begun: Mask = np.logical_or.accumulate(region, axis=1)
+    lasting: Mask = np.logical_or.accumulate(region[:, ::-1], axis=1)[:, ::-1]
+    return begun & lasting
 
 
-def _shape(region: Mask, outline: Mask, alive: Mask, screen: Screen) -> Mask | None:
+def _shape(region: Mask, outline: Mask, alive: Mask, screen: Screen, border: int) -> Mask | None:
     """The rectangle or the fan that a region's outline is, or None."""
     rectangle = _rectangle_of(outline, FULL_LINE)
     likeness = shares(outline, rectangle)
@@ -175,8 +183,7 @@ def _shape(region: Mask, outline: Mask, alive: Mask, screen: Screen) -> Mask | N
     if likeness < PLAIN and not without_margin:
         fan = _fan_of(outline, likeness)
         if fan is not None:
-            # A line along the border stands still and may have been closed into the region.
-            return fan & ~grown(screen.foreign & ~shrunk(region, screen.window // 2), 1)
+            return fan & ~grown(screen.foreign & ~shrunk(region, border), 1)
         if likeness < FITTING:
             return None
     beside = screen.foreign & ~region
