@@ -268,3 +268,15 @@ def test_planning_imports_nothing_heavy() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "area",
+    [
+        "calibration",
+        [0, 10, 300, 400],
+        {"apex": [320, -150.5], "radii": [210, 580], "angles_degrees": [-26, 26]},
+    ],
+)
+def test_an_image_area_is_a_word_a_rectangle_or_a_fan(area: Any) -> None:
+    assert read_settings({**NEEDED, "compounding": {"image_area": area}})["compounding"]["image_area"] == area
