@@ -113,6 +113,13 @@ def test_every_problem_is_told_at_once() -> None:
         ({"compounding": {"spacing_mm": "0.3 mm"}}, "compounding.spacing_mm", "0.3 mm", "in mm", '"auto"'),
         ({"compounding": {"fill": "ja"}}, "compounding.fill", "ja", "true or false", "fill: true"),
         ({"compounding": {"image_area": [1, 2]}}, "compounding.image_area", "[1, 2]", "in pixels", '"auto"'),
+        (
+            {"compounding": {"image_area": {"apex": [1, 2], "radii": [1, 2]}}},
+            "compounding.image_area",
+            "apex",
+            "a fan {apex: [column, row], radii: [first, last], angles_degrees: [left, right]}",
+            '"auto"',
+        ),
         ({"compounding": 3}, "compounding", "3", "a section with the keys axes", "correct"),
         ({"registration": {"spacing_mm": 50}}, "registration.spacing_mm", "50", "at most 20, in mm", "1.0"),
         ({"labels": {"interpolation": "zoi"}}, "labels.interpolation", "zoi", "a list", "[zoi]"),

@@ -72,8 +72,8 @@ def with_fan(folder: Path, attributes: str) -> Path:
     [
         'FanAnglesDeg="-45 40" FanOriginPixel="380 20" FanRadiusStartPixel="120" FanRadiusStopPixel="360"',
         'FanAngles="-45 40" FanOrigin="380 20" FanRadiusStartPixel="120" FanDepth="360"',
-        'FanAnglesDeg="40 -45" FanAngles="1 2" FanOriginPixel="380 20" FanOrigin="1 2" FanRadiusStartPixel="120" '
-        'FanRadiusStopPixel="360" FanDepth="7"',
+        'FanAnglesDeg="40 -45" FanAngles="1 2" FanOriginPixel="380 20" FanOrigin="1 2" '
+        'FanRadiusStartPixel="120" FanRadiusStopPixel="360" FanDepth="7"',
     ],
 )
 def test_a_fan_has_older_and_newer_names(tmp_path: Path, attributes: str) -> None:
