@@ -73,8 +73,8 @@ def _compounding(settings: Mapping[str, Any]) -> str:
         text += ". The image area within the frame is the calibration's clip rectangle and fan"
     elif isinstance(area, Mapping):
         text += (
-            f". The image area is a fan from {area['angles_degrees'][0]} to {area['angles_degrees'][1]} degrees "
-            f"around column {area['apex'][0]} and row {area['apex'][1]}, from {area['radii'][0]} to "
+            f". The image area is a fan from {area['angles_degrees'][0]} to {area['angles_degrees'][1]} "
+            f"degrees around column {area['apex'][0]} and row {area['apex'][1]}, from {area['radii'][0]} to "
             f"{area['radii'][1]} pixels away"
         )
     elif isinstance(area, list | tuple):
