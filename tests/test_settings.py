@@ -29,9 +29,12 @@ def test_four_keys_are_enough() -> None:
     assert complete["compounding"] == {
         "axes": "probe",
         "spacing_mm": "auto",
-        "method": "trilinear",
+        "method": "between_frames",
+        "radius_voxels": 1.5,
         "combine": "mean",
+        "blending": "feather",
         "fill": True,
+        "fill_reach_mm": "auto",
         "image_area": "auto",
     }
     assert complete["registration"] == {"method": "mutual_information", "spacing_mm": 1.0}

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from myosweep.compounding import case_grid, compound, image_area_of
+from myosweep.compounding.plan import METHODS
 from myosweep.io.sweeps import Sweep
 from painted import INK, screen
 
@@ -22,15 +23,8 @@ def recording(shape: str) -> Sweep:
     return Sweep(Path("screen.mha"), frames, poses, ("",) * 8, np.arange(8) / 10)
 
 
-@pytest.mark.parametrize("method", ["nearest", "trilinear"])
-@pytest.mark.parametrize(
-    "shape",
-    [
-        "linear",
-        pytest.param("curved", marks=pytest.mark.xfail(strict=True, reason="masks are not compounded yet")),
-        pytest.param("sector", marks=pytest.mark.xfail(strict=True, reason="masks are not compounded yet")),
-    ],
-)
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("shape", ["linear", "curved", "sector"])
 def test_a_name_in_the_margin_does_not_reach_the_volume(shape: str, method: str) -> None:
     sweep = recording(shape)
     grid = case_grid([sweep], "probe", 0.4, "auto")

@@ -1,17 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from myosweep.compounding import case_grid, compound_frames, image_area_of
+from myosweep.compounding import case_grid, compound_frames
 from myosweep.geometry import Grid
-from myosweep.io.recordings import read_sweep
 from myosweep.io.sweeps import Sweep
-from myosweep.io.volumes import read_volume
 
 METHODS = ["trilinear", "nearest"]
 seeds = st.integers(0, 2**32 - 1)
@@ -104,34 +101,3 @@ def test_fractions_and_channels_follow_the_8_bit_way(wobbling_sweep: Callable, m
     np.testing.assert_allclose(both.coverage[..., 1], alone.coverage, atol=1e-5)
     quarter = both.values[..., 1][both.coverage[..., 1] > 0]
     np.testing.assert_allclose(quarter, 0.25, atol=2e-4)
-
-
-@pytest.mark.parametrize(("method", "name"), [("nearest", "NEAREST_NEIGHBOR"), ("trilinear", "LINEAR")])
-def test_a_real_sequence_agrees_with_igsio(
-    plus_data: Path, brute_force: Callable, method: str, name: str
-) -> None:
-    sweep = read_sweep(
-        plus_data / "sequences" / "BoneUltrasound_L14.igs.mha",
-        plus_data / "configs" / "BoneUltrasound_L14_config.xml",
-    )
-    grid = case_grid([sweep], "world", 0.5, "calibration")
-    reference = read_volume(plus_data / "igsio" / f"bone_{name}_NONE_MEAN_acc.mha")
-    assert grid.same_as(reference.grid)
-    ours = compound_frames(frames_of(sweep), grid, method=method, fill=False)
-    means, weights, largest = brute_force(frames_of(sweep), grid, method)
-    known = weights > 1e-6
-    np.testing.assert_allclose(ours.values[known], means[known], atol=0.01)
-    # IGSIO rounds each pixel's weight to 1/256.
-    filled = ours.coverage > 0 if method == "nearest" else largest >= 1 / 512
-    different = np.count_nonzero(filled != (reference.array > 0))
-    assert different <= 1e-4 * np.count_nonzero(filled)
-
-
-def test_the_far_corner_of_a_clip_rectangle_counts(plus_data: Path) -> None:
-    sweep = read_sweep(
-        plus_data / "sequences" / "NwirePhantomFreehand.igs.mha",
-        plus_data / "configs" / "PlusDeviceSet_NwirePhantomFreehand_vtkVolumeReconstructorTest2.xml",
-    )
-    assert image_area_of(sweep, "calibration").rectangle.columns == 496
-    reference = read_volume(plus_data / "igsio" / "nwire_LINEAR_NONE_MEAN.mha")
-    assert case_grid([sweep], "world", 0.5, "calibration").same_as(reference.grid)

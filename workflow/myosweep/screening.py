@@ -166,19 +166,21 @@ def _annotated_frames(
     """Per annotated structure usable frames with a mask, those that show it, and masks of unusable frames."""
     if not row["annotations"]:
         return {}
-    from myosweep.io.annotations import read_annotations
+    from myosweep.io.annotations import read_annotations_by_structure
 
     names = list(row["structures"])
-    masks = read_annotations(row["annotations"], sweep, dict(structures), names, contour_names)
-    usable = {frame: mask for frame, mask in masks.items() if not sweep.problems[frame]}
-    return {
-        name: {
-            "annotated": len(usable),
-            "drawn": sum(bool((mask == structures[name]).any()) for mask in usable.values()),
-            "unusable": len(masks) - len(usable),
-        }
-        for name in row["structures"]
-    }
+    found: Json = {}
+    for about, masks in read_annotations_by_structure(
+        row["annotations"], sweep, dict(structures), names, contour_names
+    ):
+        usable = {frame: mask for frame, mask in masks.items() if not sweep.problems[frame]}
+        for name in about:
+            found[name] = {
+                "annotated": len(usable),
+                "drawn": sum(bool((mask == structures[name]).any()) for mask in usable.values()),
+                "unusable": len(masks) - len(usable),
+            }
+    return found
 
 
 def _one_line(error: Exception) -> str:

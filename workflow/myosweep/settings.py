@@ -347,6 +347,15 @@ def _cross_problems(settings: Json, schema: Json) -> Iterator[InputError]:
             f"write `use: {labels['interpolation'][0]}`, or `interpolation: [{made}, {labels['use']}]`",
         )
 
+    compounding = settings["compounding"]
+    if compounding["combine"] != "mean" and compounding["method"] in ("between_frames", "voxel_nearest"):
+        yield InputError(
+            _where(("compounding", "combine")),
+            f"{compounding['combine']} with the method {compounding['method']}, which looks from the voxel",
+            "mean, or a method that gives pixels to voxels",
+            "write `method: trilinear` (or nearest, squared_distance, gaussian) beside it",
+        )
+
     simulated = settings.get("simulate")
     if simulated and simulated["sweep_overlap_mm"] >= simulated["probe_width_mm"]:
         yield InputError(

@@ -17,6 +17,7 @@ INTERRUPTED = workflow.is_main_process and UNFINISHED.exists()
 sys.path.insert(0, str(WORKFLOW))
 
 from myosweep.errors import InputError, InputErrors
+from myosweep.io.files import read_json
 from myosweep.io.digests import files_digest, folder_digest
 from myosweep.io.tables import read_tables
 from myosweep.io.screens import read_excluded
@@ -84,6 +85,20 @@ def megabytes(least, per_input_mb=0.0):
         return int(max(least, per_input_mb * input.size_mb) * 1.5 ** (attempt - 1))
 
     return needed
+
+
+@cache
+def foretold_voxels(case):
+    """Size of a case's grid as screening foretold it, 0 where that is not known yet."""
+    screen = Path(f"results/screen/{case}.json")
+    grid = read_json(screen)["grid"] if screen.exists() else None
+    return math.prod(grid["size"]) if grid else 0
+
+
+def compounding_megabytes(wildcards, input, attempt):
+    """Memory of compounding: volume, coverage and one more byte per voxel, sums of slabs, the frames read last."""
+    voxels = foretold_voxels(wildcards.case)
+    return int(max(1200, 1200 + voxels * 6.5e-6, 0 if voxels else 20 * input.size_mb) * 1.5 ** (attempt - 1))
 
 
 @cache

@@ -11,9 +11,9 @@ rule compound:
         "results/benchmarks/compound/{case}/{acquisition}.tsv"
     conda:
         "../../envs/myosweep.yaml"
-    threads: processors(1)
+    threads: processors(2)
     resources:
-        mem_mb=megabytes(1000, 20),
+        mem_mb=compounding_megabytes,
     params:
         sweeps=lambda wildcards: recordings_in(rows_of(wildcards)),
         base_sweeps=lambda wildcards: recordings_in(TABLES.sweeps[wildcards.case][base_of(wildcards.case)]),

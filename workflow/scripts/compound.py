@@ -20,9 +20,8 @@ volume, coverage, summary = compound(
     read_sweeps(snakemake.params.sweeps, world, options),
     grid,
     image_area=area,
-    method=settings["method"],
-    combine=settings["combine"],
-    fill=settings["fill"],
+    threads=2,
+    **{name: value for name, value in settings.items() if name not in ("axes", "spacing_mm", "image_area")},
 )
 write_volume(snakemake.output.volume, volume)
 write_volume(snakemake.output.coverage, coverage)

@@ -1,11 +1,8 @@
-"""Gaps between frames filled from both sides, small holes from around, and how far the data are.
+"""Holes filled from the known voxels around them, and how far these are.
 
-Between two neighbouring frames every pixel moves on a straight line and changes evenly from one frame's grey
-level to the other's: interpolation along the probe's way (Coupe, Hellier, Azzabou and Barillot 2005, "3D
-freehand ultrasound reconstruction based on probe trajectory"), here done by distributing frames in between.
-So nothing is filled outside of what was swept, however sparse, tilted or turned the frames are. What is left
-open inside, where voxels are finer than pixels, is closed by normalised convolution (Knutsson, Westin 1993)
-over 5 voxels.
+Gaussian: normalised convolution (Knutsson and Westin 1993) with a standard deviation of half the reach, cut
+off there; nearest: the value of the nearest known voxel; distance: the mean of the known voxels that lie
+next along the six directions of the axes, weighted by the inverse square of their distance.
 """
 
 from __future__ import annotations
@@ -17,247 +14,244 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from myosweep.compounding.distribution import LEAST, ONE, Sums, columns_inside
+from myosweep.compounding.between import OPEN
 
-# Standard deviation of the Gaussian in voxels, and how far it reaches: 5 voxels across.
-SIGMA = 1.0
-REACH = 2
-OPEN = np.float32(-2.0)
-FARTHEST = 255
+FILLINGS = ("gaussian", "nearest", "distance")
+# In slices: no known voxel of the same column is as near.
+NOWHERE = 127
+# A slit this wide between what is known on both sides is closed, voxels.
+SLIT = 2
+
+Offsets = NDArray[np.int8]
+"""(z, y, x): slices to the nearest known voxel of the same column; 0 where known, NOWHERE: none is near."""
 
 
-@njit(cache=True, nogil=True)
-def add_between(
-    before: NDArray[Any],
-    after: NDArray[Any],
-    area: tuple[int, int, int, int],
-    m_before: NDArray[np.float64],
-    m_after: NDArray[np.float64],
-    steps: int,
-    stride: tuple[int, int],
-    sums: Sums,
-    between: Sums,
-) -> None:
-    """Distribute steps - 1 frames between two, trilinear, to the voxels of a slab that no pixel reached.
-
-    before, after: frames (row, column, channel); stride: of columns and rows; sums: the slab's data.
-    """
-    nz, ny, nx = sums.shape[0], sums.shape[1], sums.shape[2]
-    channels = before.shape[2]
-    flat, flat_between = sums.reshape(-1), between.reshape(-1)
-    none, odd = np.uint64(0), np.uint64(1)
-    pair = 2 * channels
-    sx, sy, sz = np.uint64(pair), np.uint64(pair * nx), np.uint64(pair * nx * ny)
-    for step in range(1, steps):
-        # Written so that the same frames backwards give the same bytes.
-        m = ((steps - step) * m_before + step * m_after) / steps
-        for row in range(area[2], area[3] + 1, stride[1]):
-            x0 = m[0, 1] * row + m[0, 3]
-            y0 = m[1, 1] * row + m[1, 3]
-            z0 = m[2, 1] * row + m[2, 3]
-            first, last = columns_inside(x0, y0, z0, m, sums.shape, area[0], area[1])
-            first += (area[0] - first) % stride[0]
-            for column in range(first, last + 1, stride[0]):
-                x = x0 + m[0, 0] * column
-                y = y0 + m[1, 0] * column
-                z = z0 + m[2, 0] * column
-                ix, iy, iz = math.floor(x), math.floor(y), math.floor(z)
-                if 0 <= ix < nx - 1 and 0 <= iy < ny - 1 and 0 <= iz < nz - 1:
-                    at = ((iz * ny + iy) * nx + ix) * pair
-                    for channel in range(channels):
-                        here = np.uint64(at + 2 * channel)
-                        # Most voxels of a dense sweep have data, and need nothing from here.
-                        if (
-                            flat[here] != 0
-                            and flat[here + sx] != 0
-                            and flat[here + sy] != 0
-                            and flat[here + sy + sx] != 0
-                            and flat[here + sz] != 0
-                            and flat[here + sz + sx] != 0
-                            and flat[here + sz + sy] != 0
-                            and flat[here + sz + sy + sx] != 0
-                        ):
-                            continue
-                        one = float(before[row, column, channel])
-                        two = float(after[row, column, channel])
-                        value = ((steps - step) * one + step * two) / steps
-                        if math.isnan(value):
-                            continue
-                        for dz in range(2):
-                            wz = (z - iz if dz else 1.0 - (z - iz)) * ONE
-                            for dy in range(2):
-                                wy = wz * (y - iy if dy else 1.0 - (y - iy))
-                                there = here + (sz if dz else none) + (sy if dy else none)
-                                for dx in range(2):
-                                    weight = math.floor(wy * (x - ix if dx else 1.0 - (x - ix)) + 0.5)
-                                    if flat[there] == 0 and weight >= LEAST:
-                                        flat_between[there] += np.int64(weight)
-                                        flat_between[there + odd] += np.int64(
-                                            math.floor(weight * value + 0.5)
-                                        )
-                                    there += sx
-                    continue
-                for dz in range(max(0, -iz), min(2, nz - iz)):
-                    wz = (z - iz if dz else 1.0 - (z - iz)) * ONE
-                    for dy in range(max(0, -iy), min(2, ny - iy)):
-                        wy = wz * (y - iy if dy else 1.0 - (y - iy))
-                        for dx in range(max(0, -ix), min(2, nx - ix)):
-                            weight = math.floor(wy * (x - ix if dx else 1.0 - (x - ix)) + 0.5)
-                            if weight < LEAST:
-                                continue
-                            kz, ky, kx = iz + dz, iy + dy, ix + dx
-                            for channel in range(channels):
-                                if sums[kz, ky, kx, channel, 0] != 0:
-                                    continue
-                                one = float(before[row, column, channel])
-                                two = float(after[row, column, channel])
-                                value = ((steps - step) * one + step * two) / steps
-                                if not math.isnan(value):
-                                    between[kz, ky, kx, channel, 0] += np.int64(weight)
-                                    between[kz, ky, kx, channel, 1] += np.int64(
-                                        math.floor(weight * value + 0.5)
-                                    )
+@njit(cache=True, inline="always")
+def _known(coverage: float) -> bool:
+    return coverage != 0 and coverage != OPEN
 
 
 @njit(cache=True, nogil=True)
-def mark_holes(coverage: NDArray[np.float32], first: int, last: int) -> int:
-    """Mark in slices first..last-1 what is unknown but has known voxels on both sides, within reach."""
+def mark_slits(coverage: NDArray[np.float32], first: int, last: int) -> int:
+    """Mark in slices first..last-1 what is unknown but has known voxels on both sides along an axis."""
     nz, ny, nx = coverage.shape
+    steps = np.array([1, nx, nx * ny])
+    flat = coverage.reshape(-1)
     found = 0
     for z in range(first, last):
         for y in range(ny):
             for x in range(nx):
                 if coverage[z, y, x] != 0:
                     continue
-                if (
-                    _enclosed(coverage, z, y, x, 1, 0, 0, nz, ny, nx)
-                    or _enclosed(coverage, z, y, x, 0, 1, 0, nz, ny, nx)
-                    or _enclosed(coverage, z, y, x, 0, 0, 1, nz, ny, nx)
-                ):
-                    coverage[z, y, x] = OPEN
-                    found += 1
+                at = (z * ny + y) * nx + x
+                for axis in range(3):
+                    place, count = (x, nx) if axis == 0 else (y, ny) if axis == 1 else (z, nz)
+                    step = steps[axis]
+                    below = (place >= 1 and _known(flat[at - step])) or (
+                        place >= 2 and _known(flat[at - 2 * step])
+                    )
+                    if not below:
+                        continue
+                    if (place + 1 < count and _known(flat[at + step])) or (
+                        place + 2 < count and _known(flat[at + 2 * step])
+                    ):
+                        coverage[z, y, x] = OPEN
+                        found += 1
+                        break
     return found
 
 
-@njit(cache=True, inline="always")
-def _known(cover: float) -> bool:
-    return cover > 0 or cover == -1.0
-
-
-@njit(cache=True)
-def _enclosed(
-    coverage: NDArray[np.float32],
-    z: int,
-    y: int,
-    x: int,
-    dz: int,
-    dy: int,
-    dx: int,
-    nz: int,
-    ny: int,
-    nx: int,
-) -> bool:
-    below = above = False
-    for k in range(1, REACH + 1):
-        a, b, c = z - k * dz, y - k * dy, x - k * dx
-        if a >= 0 and b >= 0 and c >= 0 and _known(coverage[a, b, c]):
-            below = True
-            break
-    if not below:
-        return False
-    for k in range(1, REACH + 1):
-        a, b, c = z + k * dz, y + k * dy, x + k * dx
-        if a < nz and b < ny and c < nx and _known(coverage[a, b, c]):
-            above = True
-            break
-    return above
-
-
 @njit(cache=True, nogil=True)
-def fill_holes(values: NDArray[np.float32], coverage: NDArray[np.float32], first: int, last: int) -> None:
-    """Give marked voxels the Gaussian mean of the known ones around; reads no voxel that it writes."""
-    nz, ny, nx = coverage.shape
-    for z in range(first, last):
-        for y in range(ny):
-            for x in range(nx):
-                if coverage[z, y, x] != OPEN:
-                    continue
-                total = weights = 0.0
-                for a in range(max(0, z - REACH), min(nz, z + REACH + 1)):
-                    for b in range(max(0, y - REACH), min(ny, y + REACH + 1)):
-                        for c in range(max(0, x - REACH), min(nx, x + REACH + 1)):
-                            if _known(coverage[a, b, c]):
-                                square = (a - z) ** 2 + (b - y) ** 2 + (c - x) ** 2
-                                weight = math.exp(-0.5 * square / SIGMA**2)
-                                total += weight * values[a, b, c]
-                                weights += weight
-                values[z, y, x] = np.float32(total / weights)
-
-
-@njit(cache=True, nogil=True)
-def slices_to_data(coverage: NDArray[np.float32], distance: NDArray[np.uint8]) -> None:
-    """Number of slices to the nearest data voxel of the same column, at most FARTHEST."""
-    nz, ny, nx = coverage.shape
+def slices_to_known(
+    coverage: NDArray[np.float32], offsets: Offsets, reach: int, first: int, last: int
+) -> None:
+    """Fill in rows first..last-1 of all slices; offsets beyond `reach` slices are NOWHERE."""
+    nz, _, nx = coverage.shape
     for z in range(nz):
-        for y in range(ny):
+        for y in range(first, last):
             for x in range(nx):
-                before = distance[z - 1, y, x] if z else np.uint8(FARTHEST)
-                far = min(int(before) + 1, FARTHEST)
-                distance[z, y, x] = 0 if coverage[z, y, x] > 0 else far
+                if _known(coverage[z, y, x]):
+                    offsets[z, y, x] = 0
+                elif z and offsets[z - 1, y, x] != NOWHERE and -offsets[z - 1, y, x] < reach:
+                    offsets[z, y, x] = offsets[z - 1, y, x] - 1
+                else:
+                    offsets[z, y, x] = NOWHERE
     for z in range(nz - 2, -1, -1):
-        for y in range(ny):
+        for y in range(first, last):
             for x in range(nx):
-                distance[z, y, x] = min(int(distance[z, y, x]), int(distance[z + 1, y, x]) + 1)
+                after = offsets[z + 1, y, x]
+                # What lies after is 0 or has been looked at from the end; a negative one points before z.
+                if 0 <= after < reach and after + 1 < abs(np.int16(offsets[z, y, x])):
+                    offsets[z, y, x] = after + 1
 
 
 @njit(cache=True, nogil=True)
-def measure_distance(
+def nearest_known(
     coverage: NDArray[np.float32],
-    distance: NDArray[np.uint8],
+    offsets: Offsets,
     spacing: tuple[float, float, float],
     reach_mm: float,
-    first: int,
-    last: int,
-) -> None:
-    """Write minus the distance in mm to the nearest data voxel where voxels were filled.
+    z: int,
+    found: NDArray[np.int64],
+    square: NDArray[np.float32],
+) -> int:
+    """Find for the OPEN voxels of a slice the nearest known voxel within reach.
 
-    spacing: along x, y, z; nothing is looked for beyond reach_mm. The squared distances are minimised along
-    one axis after the other.
+    spacing: along x, y, z, mm. found (y, x): flat index of that voxel, -1 where there is none; square (y, x):
+    squared distance to it, mm2. The squared distances are minimised along one axis after the other.
+
+    Returns
+    -------
+    How many were found.
     """
     ny, nx = coverage.shape[1:]
-    farthest = reach_mm * reach_mm
+    farthest = reach_mm * reach_mm * (1 + 1e-6)
+    left, right, top, bottom = nx, -1, ny, -1
+    for y in range(ny):
+        for x in range(nx):
+            found[y, x] = -1
+            if coverage[z, y, x] == OPEN:
+                left, right = min(left, x), max(right, x)
+                top, bottom = min(top, y), y
+    if right < 0:
+        return 0
     margin = int(reach_mm / spacing[0]) + 1
-    square = np.empty((ny, nx))
-    for z in range(first, last):
-        left, right, top, bottom = nx, -1, ny, -1
-        for y in range(ny):
+    rows = np.empty((ny, nx), np.int32)
+    for y in range(top, bottom + 1):
+        for x in range(max(0, left - margin), min(nx, right + margin + 1)):
+            best, row = np.inf, -1
+            k = 0
+            while (k * spacing[1]) ** 2 <= min(best, farthest) and (y - k >= 0 or y + k < ny):
+                for other in (y - k, y + k):
+                    if 0 <= other < ny and offsets[z, other, x] != NOWHERE:
+                        there = (k * spacing[1]) ** 2 + (offsets[z, other, x] * spacing[2]) ** 2
+                        if there < best:
+                            best, row = there, other
+                k += 1
+            square[y, x] = best
+            rows[y, x] = row
+    count = 0
+    for y in range(top, bottom + 1):
+        for x in range(left, right + 1):
+            if coverage[z, y, x] != OPEN:
+                continue
+            best, column = np.inf, -1
+            k = 0
+            while (k * spacing[0]) ** 2 <= min(best, farthest) and (x - k >= 0 or x + k < nx):
+                for other in (x - k, x + k):
+                    if 0 <= other < nx and rows[y, other] >= 0:
+                        there = (k * spacing[0]) ** 2 + square[y, other]
+                        if there < best:
+                            best, column = there, other
+                k += 1
+            if best <= farthest:
+                row = rows[y, column]
+                found[y, x] = ((z + offsets[z, row, column]) * ny + row) * nx + column
+                count += 1
+                # Columns to the right still read square; the distance is taken from `found`.
+    return count
+
+
+@njit(cache=True, inline="always")
+def _rounded(value: float, whole: bool) -> float:
+    return math.floor(value + 0.5) if whole else value
+
+
+@njit(cache=True, nogil=True)
+def finish_holes(
+    values: NDArray[Any],
+    coverage: NDArray[np.float32],
+    offsets: Offsets,
+    found: NDArray[np.int64],
+    means: NDArray[np.float32],
+    spacing: tuple[float, float, float],
+    reach: int,
+    method: int,
+    whole: bool,
+    z: int,
+) -> None:
+    """Give the OPEN voxels of a slice a value and minus their distance to data; those far from it stay.
+
+    found: from `nearest_known`; means: of the slice, for the Gaussian; reach: in voxels; method: index in
+    FILLINGS; whole: whether values are whole numbers. A known voxel that was itself filled adds its distance.
+    """
+    nz, ny, nx = coverage.shape
+    flat, weight = values.reshape(-1), coverage.reshape(-1)
+    for y in range(ny):
+        for x in range(nx):
+            at = found[y, x]
+            if at < 0:
+                continue
+            dz = (at // (ny * nx) - z) * spacing[2]
+            dy = (at // nx % ny - y) * spacing[1]
+            dx = (at % nx - x) * spacing[0]
+            away = math.sqrt(dx * dx + dy * dy + dz * dz)
+            if method == 0:
+                value = float(means[y, x])
+            elif method == 1:
+                value = float(flat[at])
+            else:
+                total = weights = 0.0
+                for axis in range(3):
+                    for sign in (-1, 1):
+                        for k in range(1, reach + 1):
+                            a = z + sign * k * (axis == 2)
+                            b = y + sign * k * (axis == 1)
+                            c = x + sign * k * (axis == 0)
+                            if not (0 <= a < nz and 0 <= b < ny and 0 <= c < nx):
+                                break
+                            if offsets[a, b, c] == 0:
+                                share = 1 / (k * spacing[axis]) ** 2
+                                total += share * values[a, b, c]
+                                weights += share
+                                break
+                value = total / weights if weights > 0 else float(flat[at])
+            values[z, y, x] = _rounded(value, whole)
+            before = weight[at]
+            coverage[z, y, x] = -np.float32(away) + (before if before < 0 else np.float32(0))
+
+
+@njit(cache=True, nogil=True)
+def blur_slice(
+    values: NDArray[Any], offsets: Offsets, z: int, kernel: NDArray[np.float32], out: NDArray[np.float32]
+) -> None:
+    """Convolve what is known of a slice along x and y: out (2, y, x), values and their weight."""
+    ny, nx = offsets.shape[1:]
+    reach = len(kernel) // 2
+    row = np.zeros((2, nx + 2 * reach), np.float32)
+    blurred = np.empty((2, nx), np.float32)
+    out[:] = 0
+    for y in range(ny):
+        for x in range(nx):
+            known = np.float32(1.0) if offsets[z, y, x] == 0 else np.float32(0.0)
+            row[0, reach + x] = known * values[z, y, x]
+            row[1, reach + x] = known
+        blurred[:] = 0
+        for j in range(len(kernel)):
+            tap = kernel[j]
             for x in range(nx):
-                if coverage[z, y, x] < 0:
-                    left, right = min(left, x), max(right, x)
-                    top, bottom = min(top, y), y
-        for y in range(top, bottom + 1):
-            for x in range(max(0, left - margin), min(nx, right + margin + 1)):
-                best = min(farthest, (distance[z, y, x] * spacing[2]) ** 2)
-                k = 1
-                while (k * spacing[1]) ** 2 < best and (y - k >= 0 or y + k < ny):
-                    aside = (k * spacing[1]) ** 2
-                    if y - k >= 0:
-                        best = min(best, (distance[z, y - k, x] * spacing[2]) ** 2 + aside)
-                    if y + k < ny:
-                        best = min(best, (distance[z, y + k, x] * spacing[2]) ** 2 + aside)
-                    k += 1
-                square[y, x] = best
-        for y in range(top, bottom + 1):
-            for x in range(left, right + 1):
-                if coverage[z, y, x] >= 0:
-                    continue
-                best = square[y, x]
-                k = 1
-                while (k * spacing[0]) ** 2 < best and (x - k >= 0 or x + k < nx):
-                    aside = (k * spacing[0]) ** 2
-                    if x - k >= 0:
-                        best = min(best, square[y, x - k] + aside)
-                    if x + k < nx:
-                        best = min(best, square[y, x + k] + aside)
-                    k += 1
-                coverage[z, y, x] = -np.float32(math.sqrt(best))
+                blurred[0, x] += tap * row[0, x + j]
+                blurred[1, x] += tap * row[1, x + j]
+        for j in range(max(0, y - reach), min(ny, y + reach + 1)):
+            tap = kernel[j - y + reach]
+            for x in range(nx):
+                out[0, j, x] += tap * blurred[0, x]
+                out[1, j, x] += tap * blurred[1, x]
+
+
+@njit(cache=True, nogil=True)
+def add_slice(one: NDArray[np.float32], tap: float, total: NDArray[np.float32]) -> None:
+    """total += tap * one, each (2, y, x)."""
+    source, target = one.reshape(-1), total.reshape(-1)
+    factor = np.float32(tap)
+    for i in range(target.size):
+        target[i] += factor * source[i]
+
+
+@njit(cache=True, nogil=True)
+def divide(total: NDArray[np.float32], means: NDArray[np.float32]) -> None:
+    """means (y, x) = values over weights (2, y, x), 0 where there is no weight."""
+    for y in range(means.shape[0]):
+        for x in range(means.shape[1]):
+            weight = total[1, y, x]
+            means[y, x] = total[0, y, x] / weight if weight > 0 else np.float32(0.0)

@@ -1,4 +1,4 @@
-"""Masks that an expert drew on some frames of a sweep, as images `frame_NNNN.png`."""
+"""What an expert drew on some frames of a sweep: images `frame_NNNN.png`, or contours in the recording."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from myosweep.errors import InputError
+from myosweep.io.contours import CONTOURS, masks_by_structure, masks_from_contours
 from myosweep.io.files import whole_file
 from myosweep.io.sweeps import Sweep
 from myosweep.progress import log
@@ -33,7 +34,7 @@ def read_annotations(
     ----------
     folder
         Holds `frame_NNNN.png`; NNNN is the index of the frame in the recording, from 0. "contours": what was
-        drawn in the recording itself.
+        drawn in the recording itself (`contours.masks_from_contours`).
     structures
         Label value of every structure that is known.
     annotated
@@ -50,8 +51,10 @@ def read_annotations(
     ------
     InputError
         There is no mask; a mask is no 8-bit grey or palette image, has another size than the frames, holds a
-        value that no structure has, or belongs to a frame that does not exist.
+        value that no structure has, or belongs to a frame that does not exist. Contours: see there.
     """
+    if str(folder) == CONTOURS:
+        return masks_from_contours(sweep, structures, annotated, contour_names)
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(folder, "no such folder", "a folder of masks", "correct the column `annotations`")
@@ -78,6 +81,27 @@ def read_annotations(
     if extra := sorted(drawn - set(annotated)):
         log(f"{folder}: {', '.join(extra)} drawn, but not named as annotated: not used")
     return dict(sorted(masks.items()))
+
+
+def read_annotations_by_structure(
+    folder: str | Path,
+    sweep: Sweep,
+    structures: Mapping[str, int],
+    annotated: Sequence[str],
+    contour_names: Mapping[str, str] | None = None,
+) -> list[tuple[list[str], dict[int, NDArray[np.uint8]]]]:
+    """Read the masks of a sweep, as `read_annotations`, with the structures that they speak of.
+
+    A mask from a folder speaks of all annotated structures, a frame with contours of those that it shows.
+
+    Returns
+    -------
+    Names of structures, and frame index to labels; every annotated structure once.
+    """
+    if str(folder) == CONTOURS:
+        found = masks_by_structure(sweep, structures, annotated, contour_names)
+        return [([name], masks) for name, masks in found.items()]
+    return [(list(annotated), read_annotations(folder, sweep, structures, annotated))]
 
 
 def _frame_of(path: Path, count: int) -> int:

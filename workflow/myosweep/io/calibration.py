@@ -1,4 +1,4 @@
-"""Calibration files: the XML configurations of PLUS."""
+"""Calibration files: the XML configurations of PLUS, and matrices in CSV files."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from myosweep.errors import InputError
 from myosweep.geometry import Matrix, pixel_problem
+from myosweep.io.calibration_tables import read_matrix_table
 from myosweep.io.files import write_text
 from myosweep.io.sweeps import Fan, Rectangle
 
@@ -37,18 +38,29 @@ class Calibration:
 
 
 def read_calibration(path: str | Path) -> Calibration:
-    """Read the transform from Image to Probe and the image area of a PLUS configuration.
+    """Read where the image lies on the probe.
+
+    Parameters
+    ----------
+    path
+        A PLUS configuration (.xml): its transform from Image to Probe and its image area. Or a table of
+        numbers (.csv), see `myosweep.io.calibration_tables`.
 
     Raises
     ------
     InputError
-        The file is missing, is not XML, or has no transform from Image to Probe that maps pixels to mm.
+        The file is missing or not of its kind, or has no matrix that maps pixels to mm.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(
-            path, "no such file", "a PLUS configuration (.xml)", "correct the column `calibration`"
+            path,
+            "no such file",
+            "a PLUS configuration (.xml) or a matrix (.csv)",
+            "correct the column `calibration`",
         )
+    if path.suffix.lower() == ".csv":
+        return Calibration(read_matrix_table(path))
     try:
         root = ElementTree.parse(path).getroot()
     except (ElementTree.ParseError, UnicodeDecodeError, ValueError) as error:

@@ -64,7 +64,7 @@ def read_delimited(
     path
         The file.
     required, optional
-        Names of the known columns; others are kept as they are.
+        Names of the known columns; others are kept as they are. None required: any header will do.
     problems
         What is wrong is appended here.
 
@@ -83,8 +83,10 @@ def read_delimited(
             InputError(
                 path,
                 "an empty table",
-                f"a header with the column {', '.join(required)} and a row for each",
-                f"write the header: {chr(9).join([*required, *optional])}",
+                f"a header with the column {', '.join(required)} and a row for each"
+                if required
+                else "a header and rows below it",
+                f"write the header: {chr(9).join([*required, *optional])}" if required else "fill the table",
             )
         )
         return None
@@ -163,7 +165,7 @@ def _read_text(path: Path, problems: list[InputError]) -> str | None:
 def _delimiter(header: str, required: Sequence[str]) -> str:
     for delimiter in DELIMITERS:
         names = {name.casefold() for name in _cells(header, delimiter) or []}
-        if required[0] in names and (delimiter in header or len(required) == 1):
+        if required and required[0] in names and (delimiter in header or len(required) == 1):
             return delimiter
     return max(DELIMITERS, key=header.count)
 

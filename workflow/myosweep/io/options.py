@@ -14,7 +14,8 @@ class RecordingOptions:
     Attributes
     ----------
     contour_names
-        Object names as annotators typed them (without regard to case and blanks around) to structures.
+        Object names as annotators typed them (without regard to case and blanks around) to structures, or to
+        "background" (`contours.masks_by_structure`).
     contour_unit
         Unit of contours' points: "pixels", "cm", or "auto".
     time_offset_s

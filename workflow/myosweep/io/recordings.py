@@ -7,22 +7,30 @@ from pathlib import Path
 from typing import Any
 
 from myosweep.errors import InputError
+from myosweep.io.companions import DICOM_SUFFIXES, VIDEO_SUFFIXES
 from myosweep.io.options import RecordingOptions, recording_options
 from myosweep.io.sweeps import Sweep
 
 PLUS = "PLUS"
+STRADWIN = "Stradwin"
+TUS_REC = "HDF5"
+IMAGES = "images"
 
 SUFFIXES = {
     ".mha": PLUS,
     ".mhd": PLUS,
     ".nrrd": PLUS,
     ".nhdr": PLUS,
+    ".sw": STRADWIN,
+    ".h5": TUS_REC,
+    ".hdf5": TUS_REC,
+    **dict.fromkeys((*VIDEO_SUFFIXES, *DICOM_SUFFIXES), IMAGES),
 }
 
 
 def format_of(path: str | Path) -> str | None:
-    """Which kind of recording a path names, or None."""
-    return SUFFIXES.get(Path(path).suffix.lower())
+    """Which kind of recording a path names, or None; a folder is one of images."""
+    return IMAGES if Path(path).is_dir() else SUFFIXES.get(Path(path).suffix.lower())
 
 
 def read_sweep(
@@ -36,9 +44,10 @@ def read_sweep(
     Parameters
     ----------
     path
-        The recording: .mha, .mhd, .nrrd, .nhdr (PLUS, IGSIO).
+        The recording: .mha, .mhd, .nrrd, .nhdr (PLUS, IGSIO); .sw (Stradwin, Stradview); .h5, .hdf5 (TUS-REC);
+        a folder of images, a video or a .dcm file with a table of poses beside it.
     calibration
-        A PLUS configuration (.xml); "" or None where the recording carries its calibration.
+        A PLUS configuration (.xml) or a matrix (.csv); "" or None where the recording carries it itself.
     world
         The frames' coordinate system; "auto": Reference where the recording has it, else tracker.
     options
@@ -56,10 +65,22 @@ def read_sweep(
             from myosweep.io.plus import read_plus
 
             return read_plus(path, calibration or None, world)
+        case "Stradwin":
+            from myosweep.io.stradwin import read_stradwin
+
+            return read_stradwin(path, calibration or None, options)
+        case "HDF5":
+            from myosweep.io.tus_rec import read_tus_rec
+
+            return read_tus_rec(path, calibration or None)
+        case "images":
+            from myosweep.io.posed_images import read_posed_images
+
+            return read_posed_images(path, calibration or None, options)
     raise InputError(
         path,
         f"the suffix `{path.suffix}`",
-        f"one of {', '.join(SUFFIXES)}",
+        f"a folder of images, or one of {', '.join(SUFFIXES)}",
         "convert the recording, or correct the column `path`",
     )
 

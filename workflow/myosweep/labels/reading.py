@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from myosweep.geometry import Grid
-from myosweep.io.annotations import read_annotations
+from myosweep.io.annotations import read_annotations_by_structure
 from myosweep.io.options import recording_options
 from myosweep.io.recordings import read_sweep
 from myosweep.io.volumes import Volume
@@ -24,6 +24,8 @@ def read_annotated_sweeps(
 ) -> list[AnnotatedSweep]:
     """Read recordings and masks of rows of the table of sweeps; rows without annotations are left out.
 
+    Contours give one entry per structure: each structure has its own frames.
+
     options: the settings `recordings` as plain values.
     """
     chosen = recording_options(options)
@@ -32,8 +34,10 @@ def read_annotated_sweeps(
         if row["annotations"]:
             sweep = read_sweep(row["path"], row["calibration"], world, chosen)
             names = list(row["structures"])
-            masks = read_annotations(row["annotations"], sweep, dict(structures), names, chosen.contour_names)
-            sweeps.append(AnnotatedSweep(sweep, masks, names))
+            found = read_annotations_by_structure(
+                row["annotations"], sweep, dict(structures), names, chosen.contour_names
+            )
+            sweeps += [AnnotatedSweep(sweep, masks, about) for about, masks in found]
     return sweeps
 
 

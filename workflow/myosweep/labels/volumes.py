@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from myosweep.compounding import compound_frames, image_area_of
 from myosweep.compounding.area import AreaSetting, ImageArea
-from myosweep.compounding.frames import LONGEST_BRIDGE, SHORTEST_BRIDGE_VOXELS
 from myosweep.compounding.grid import frame_corners, frame_gaps
+from myosweep.compounding.placement import longest_bridge
 from myosweep.geometry import Grid, Matrix
 from myosweep.io.sweeps import Rectangle, Sweep
 from myosweep.io.volumes import Volume
@@ -134,8 +134,11 @@ def _parts(
     acquisition_to_base: Matrix,
     image_area: AreaSetting,
 ) -> Iterator[_Part]:
-    for number, annotated in enumerate(sweeps, start=1):
+    numbers: dict[int, int] = {}
+    for annotated in sweeps:
         sweep = annotated.sweep
+        # A recording may stand here more than once, with other structures.
+        number = numbers.setdefault(id(sweep), len(numbers) + 1)
         if name not in annotated.structures or not annotated.masks:
             continue
         poses = acquisition_to_base @ sweep.image_to_world
@@ -187,9 +190,7 @@ def _block_means(image: NDArray[np.float32], down: int, across: int) -> NDArray[
 
 def _longest_bridge(part: _Part, grid: Grid) -> float:
     """The gap between frames that an image of the same sweep is filled over, mm."""
-    gaps = frame_gaps(frame_corners(part.sweep, part.area)[part.sweep.valid])
-    usual = float(np.percentile(gaps, 95)) if len(gaps) else 0.0
-    return max(LONGEST_BRIDGE * usual, SHORTEST_BRIDGE_VOXELS * min(grid.spacing))
+    return longest_bridge(frame_gaps(frame_corners(part.sweep, part.area)[part.sweep.valid]), grid)
 
 
 def _centres(part: _Part) -> NDArray[np.float64]:

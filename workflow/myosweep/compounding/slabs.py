@@ -1,0 +1,231 @@
+"""What the frames say of one slab of slices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myosweep.compounding.between import EVERYWHERE, MARK, WHERE_OPEN, add_between, finish_between
+from myosweep.compounding.combination import COMBINATIONS, absorb, take_medians
+from myosweep.compounding.distribution import (
+    MOST_PACKED,
+    ONE,
+    add_channels,
+    add_nearest,
+    add_trilinear,
+    count_nearest,
+    finish,
+    unpack,
+)
+from myosweep.compounding.placement import Pair, Placed, slice_ranges, touching
+from myosweep.compounding.plan import Plan
+from myosweep.compounding.spreading import KINDS, spread
+from myosweep.compounding.voxels import finish_nearest, take_nearest
+from myosweep.geometry import Matrix
+
+Images = NDArray[np.float32]
+
+
+class Slabs:
+    """Frames that are compounded slab by slab; slabs do not depend on each other.
+
+    Parameters
+    ----------
+    placed
+        The frames, in the order of their recording.
+    pairs
+        Consecutive frames.
+    shape
+        Of the grid, (z, y, x).
+    voxel_mm
+        Its smallest spacing.
+    """
+
+    def __init__(
+        self,
+        placed: Sequence[Placed],
+        pairs: Sequence[Pair],
+        shape: tuple[int, int, int],
+        voxel_mm: float,
+        plan: Plan,
+        channels: int = 0,
+    ) -> None:
+        self._placed, self._pairs, self._plan = placed, pairs, plan
+        self._shape, self._voxel_mm, self._channels = shape, voxel_mm, channels
+        self._ranges = slice_ranges(placed)
+        ends = [self._ranges[[pair.first, pair.second]] for pair in pairs]
+        self._pair_ranges = np.array([(e[:, 0].min(), e[:, 1].max()) for e in ends], np.float64).reshape(
+            -1, 2
+        )
+        self._packed = plan.method == "nearest" and plan.combine == "mean" and self._may_pack()
+
+    def _may_pack(self) -> bool:
+        """Whether pixels count equally and no voxel can get more of them than a packed sum counts."""
+        if self._channels or any(item.weights.size for item in self._placed):
+            return False
+        sizes = [np.linalg.norm(item.image_to_index[:3, :2], axis=0).min() for item in self._placed]
+        return bool(sum((2 / size + 2) ** 2 for size in sizes) < MOST_PACKED)
+
+    def make(self, bottom: int, top: int) -> tuple[Images, Images]:
+        """Values and coverage of slices bottom to top - 1, float32 (z, y, x) or (z, y, x, channel).
+
+        Voxels that were swept but have no value have the coverage OPEN, where the plan fills.
+        """
+        shape = (top - bottom, *self._shape[1:], max(1, self._channels))
+        values, coverage = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        method = self._plan.method
+        if method == "voxel_nearest":
+            self._add_between(bottom, MARK, values, coverage, every_pair=True)
+            self._take_nearest(bottom, values, coverage)
+        elif method == "between_frames":
+            self._add_between(bottom, EVERYWHERE, values, coverage)
+            self._add_lonely(bottom, values, coverage)
+        else:
+            self._distribute(bottom, values, coverage)
+        if self._plan.fill == "between" and method not in ("between_frames", "voxel_nearest"):
+            self._add_between(bottom, WHERE_OPEN, values, coverage)
+        if self._plan.fill == "none":
+            far = coverage < 0
+            values[far], coverage[far] = 0, 0
+        else:
+            self._add_between(bottom, MARK, values, coverage, every_pair=True)
+        if self._channels:
+            return values, coverage
+        return values[..., 0], coverage[..., 0]
+
+    def _near(self, bottom: int, count: int, reach: float) -> list[int]:
+        return touching(self._ranges, bottom, bottom + count, reach)
+
+    def _add_lonely(self, bottom: int, values: Images, coverage: Images) -> None:
+        """Distribute frames that have no neighbour on one side to the voxels that are still unknown."""
+        followed = {pair.first for pair in self._pairs if pair.bridged}
+        led = {pair.second for pair in self._pairs if pair.bridged}
+        near = [i for i in self._near(bottom, len(values), 1.0) if i not in followed or i not in led]
+        if near:
+            own_values, own_coverage = np.zeros_like(values), np.zeros_like(coverage)
+            self._sum(near, bottom, own_values, own_coverage)
+            unknown = coverage == 0
+            values[unknown], coverage[unknown] = own_values[unknown], own_coverage[unknown]
+
+    def _distribute(self, bottom: int, values: Images, coverage: Images) -> None:
+        plan = self._plan
+        near = self._near(bottom, len(values), max(1.0, plan.radius_voxels) + 0.5)
+        if plan.combine != "mean":
+            self._combine(near, bottom, values, coverage)
+            return
+        if self._packed:
+            packed = np.zeros(values.shape[:3], np.int64)
+            for index in near:
+                item = self._placed[index]
+                count_nearest(item.read(), _shifted(item.image_to_index, bottom), packed)
+            unpack(packed, values[..., 0], coverage[..., 0])
+            return
+        self._sum(near, bottom, values, coverage)
+
+    def _sum(self, near: list[int], bottom: int, values: Images, coverage: Images) -> None:
+        sums = np.zeros((*values.shape, 2), np.int64)
+        for index in near:
+            self._add(self._placed[index], bottom, sums)
+        finish(sums, values, coverage)
+
+    def _add(self, item: Placed, bottom: int, sums: NDArray[np.int64]) -> None:
+        pixels, matrix, method = item.read(), _shifted(item.image_to_index, bottom), self._plan.method
+        if self._channels or pixels.dtype != np.uint8:
+            add_channels(_with_channels(pixels), matrix, method == "nearest", sums)
+        elif method == "nearest":
+            add_nearest(pixels, item.weights, matrix, sums)
+        elif method in ("trilinear", "between_frames"):
+            add_trilinear(pixels, item.weights, matrix, sums)
+        else:
+            nothing = np.empty(0, np.int64)
+            spread(pixels, item.weights, matrix, KINDS[method], self._plan.radius_voxels, sums, nothing)
+
+    def _combine(self, near: list[int], bottom: int, values: Images, coverage: Images) -> None:
+        plan = self._plan
+        how = COMBINATIONS[plan.combine]
+        own = np.zeros((*values.shape, 2), np.int64)
+        weights = np.zeros(values.shape[:3], np.int64)
+        touched = np.empty(weights.size, np.int64)
+        all_says = []
+        for index in near:
+            item = self._placed[index]
+            matrix = _shifted(item.image_to_index, bottom)
+            mask = (item.weights > 0).astype(np.float32)
+            count = spread(item.read(), mask, matrix, KINDS[plan.method], plan.radius_voxels, own, touched)
+            says = np.empty(count if plan.combine == "median" else 0, np.int64)
+            said = absorb(own, touched, count, how, values[..., 0], weights, says)
+            all_says.append(says[:said])
+        coverage[..., 0] = weights / ONE
+        if plan.combine == "median" and all_says:
+            together = np.concatenate(all_says)
+            together.sort()
+            take_medians(together, values[..., 0])
+
+    def _add_between(
+        self, bottom: int, mode: int, values: Images, coverage: Images, every_pair: bool = False
+    ) -> None:
+        close = self._plan.close_voxels * self._voxel_mm if mode == WHERE_OPEN else 0.0
+        pairs = [
+            self._pairs[index]
+            for index in touching(self._pair_ranges, bottom, bottom + len(values), 1.0)
+            if every_pair or (self._pairs[index].bridged and self._pairs[index].gap_mm > close)
+        ]
+        if not pairs:
+            return
+        sums = np.zeros((*values.shape, 2) if mode != MARK else (0, 0, 0, values.shape[3], 2), np.int64)
+        distance = np.full(values.shape if mode != MARK else (0, 0, 0, values.shape[3]), np.inf, np.float32)
+        for pair in pairs:
+            one, two = self._placed[pair.first], self._placed[pair.second]
+            if one.shape != two.shape:
+                continue
+            if mode == MARK:
+                before = after = np.empty((*one.shape, 0), np.uint8)
+            else:
+                before, after = (item.read().reshape(*item.shape, -1) for item in (one, two))
+            add_between(
+                before,
+                after,
+                one.weights,
+                one.index_to_image,
+                two.index_to_image,
+                bottom,
+                mode,
+                coverage,
+                sums,
+                distance,
+            )
+        if mode != MARK:
+            within = 0.5 * self._voxel_mm if mode == EVERYWHERE else -1.0
+            finish_between(sums, distance, within, values, coverage)
+
+    def _take_nearest(self, bottom: int, values: Images, coverage: Images) -> None:
+        square = np.full(values.shape[:3], np.inf, np.float32)
+        reach, within = self._plan.reach_mm, 0.5 * self._voxel_mm
+        for index in self._near(bottom, len(values), reach / self._voxel_mm + 1):
+            item = self._placed[index]
+            take_nearest(
+                item.read(),
+                item.weights,
+                item.index_to_image,
+                item.pixel_mm,
+                reach,
+                within,
+                bottom,
+                coverage[..., 0],
+                values[..., 0],
+                square,
+            )
+        finish_nearest(square, within, coverage[..., 0])
+
+
+def _shifted(matrix: Matrix, bottom: int) -> Matrix:
+    shifted = matrix.copy()
+    shifted[2, 3] -= bottom
+    return shifted
+
+
+def _with_channels(pixels: NDArray[Any]) -> NDArray[np.float32]:
+    return pixels.astype(np.float32, copy=False).reshape(pixels.shape[0], pixels.shape[1], -1)
