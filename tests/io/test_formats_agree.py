@@ -9,15 +9,19 @@ import pytest
 from myosweep.compounding.frames import compound_frames
 from myosweep.compounding.grid import case_grid
 from myosweep.geometry import rigid_transform
+from myosweep.io.annotations import write_mask
 from myosweep.io.calibration import write_calibration
 from myosweep.io.plus import write_sequence
 from myosweep.io.recordings import read_sweep
 from myosweep.io.sweeps import Sweep
+from myosweep.labels.reading import read_annotated_sweeps
+from myosweep.labels.volumes import label_acquisition
 from myosweep.phantom.population import draw_leg, seed_of
 from myosweep.phantom.probe import noisy_poses
 from myosweep.phantom.scanner import Scanner, prepare_body, scan
 from myosweep.phantom.skin import wrap_leg
 from scipy.spatial.transform import Rotation
+from stradwin_writer import contours_of, write_stradwin
 from sweep_writers import (
     write_challenge_calibration,
     write_dicom,
@@ -30,6 +34,21 @@ from sweep_writers import (
 
 COUNT, ROWS, COLUMNS, PIXEL = 24, 70, 50, 0.8
 FRAME_MS = 40
+
+
+STRUCTURES = {"GM": 1, "SOL": 2}
+
+
+def drawn_masks() -> dict[int, np.ndarray]:
+    """Two structures that begin and end within the sweep, drawn on every fourth frame or so."""
+    rows, columns = np.indices((ROWS, COLUMNS))
+    masks = {}
+    for frame in (0, 4, 9, 13, 18, 23):
+        size = np.sqrt(max(0.0, 1 - ((frame - 11) / 10) ** 2))
+        masks[frame] = np.zeros((ROWS, COLUMNS), np.uint8)
+        masks[frame][(columns - 20) ** 2 + ((rows - 18) / 0.7) ** 2 < (13 * size) ** 2] = 1
+        masks[frame][(columns - 28) ** 2 + ((rows - 50) / 0.8) ** 2 < (16 * size) ** 2] = 2
+    return masks
 
 
 class Written:
@@ -84,6 +103,20 @@ class Written:
         write_poses(folder / "d.csv", self.probe, "quaternion", time_s=stamps)
         self.paths["video"] = (write_video(folder / "v.mkv", self.frames, g="6"), plain)
         write_poses(folder / "v.csv", self.probe, "matrix", time_s=stamps)
+        # Stradwin's image starts at the corner of the first pixel, not at its centre.
+        half = rigid_transform(np.eye(3), (-PIXEL / 2, -PIXEL / 2, 0))
+        self.masks = drawn_masks()
+        write_stradwin(
+            folder / "t.sw",
+            self.frames,
+            self.probe,
+            (PIXEL / 10, PIXEL / 10),
+            mount @ half,
+            times=times.tolist(),
+            objects={1: " Gastroc med ", 2: "SOL", 9: "nothing here"},
+            contours=contours_of(self.masks, STRUCTURES, looked_at=9),
+        )
+        self.paths["Stradwin"] = (folder / "t.sw", "")
 
     def read(self, name: str) -> Sweep:
         path, calibration = self.paths[name]
@@ -104,6 +137,7 @@ FORMATS = [
     "images, no calibration",
     "DICOM",
     "video",
+    "Stradwin",
 ]
 
 
@@ -114,7 +148,7 @@ def test_frames_and_poses_are_those_that_were_written(written: Written, name: st
     for frame in range(COUNT):
         np.testing.assert_array_equal(sweep.frames[frame], written.frames[frame])
     assert sweep.problems == ("",) * COUNT
-    # mm; PLUS files carry ten digits of a metre.
+    # mm; PLUS and Stradwin files carry ten digits of a metre.
     np.testing.assert_allclose(sweep.image_to_world, written.expected, atol=1e-6)
     if name not in ("HDF5", "images, no calibration"):
         np.testing.assert_allclose(sweep.timestamps, np.arange(COUNT) * FRAME_MS / 1000, atol=1e-9)
@@ -134,3 +168,27 @@ def test_volumes_agree(written: Written, name: str) -> None:
     # Grey levels.
     np.testing.assert_allclose(volumes[1].values, volumes[0].values, atol=0.01, rtol=0)
     np.testing.assert_array_equal(volumes[1].coverage > 0, volumes[0].coverage > 0)
+
+
+@pytest.mark.parametrize("method", ["shape", "zoi"])
+def test_masks_and_contours_make_the_same_labels(written: Written, tmp_path: Path, method: str) -> None:
+    for frame, mask in written.masks.items():
+        write_mask(tmp_path / f"frame_{frame:04d}.png", mask)
+    options = {"contour_names": {"gastroc med": "GM", "Nothing here": "background"}}
+    volumes = []
+    for name, drawn in (("PLUS", str(tmp_path)), ("Stradwin", "contours")):
+        path, calibration = written.paths[name]
+        row = {
+            "path": path,
+            "calibration": calibration,
+            "annotations": drawn,
+            "structures": ["GM", "SOL"],
+        }
+        sweeps = read_annotated_sweeps([row], STRUCTURES, "auto", options)
+        grid = case_grid([written.read("PLUS")], spacing_mm=1.0, image_area="full")
+        fractions, summaries = label_acquisition(sweeps, grid, np.eye(4), STRUCTURES, method, "full")
+        assert {summary["status"] for summary in summaries.values()} == {"annotated"}
+        parts = np.moveaxis(fractions.array, -1, 0)
+        volumes.append([float(((part <= 250) * part).sum() / 250) for part in parts])
+    assert min(volumes[0]) > 1000  # voxels of 1 mm3
+    np.testing.assert_allclose(volumes[1], volumes[0], rtol=0.005)

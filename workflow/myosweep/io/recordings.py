@@ -44,8 +44,8 @@ def read_sweep(
     Parameters
     ----------
     path
-        The recording: .mha, .mhd, .nrrd, .nhdr (PLUS, IGSIO); .sw (Stradwin, Stradview); .h5, .hdf5 (TUS-REC);
-        a folder of images, a video or a .dcm file with a table of poses beside it.
+        The recording: .mha, .mhd, .nrrd, .nhdr (PLUS, IGSIO); .sw (Stradwin, Stradview); .h5, .hdf5
+        (TUS-REC); a folder of images, a video or a .dcm file with a table of poses beside it.
     calibration
         A PLUS configuration (.xml) or a matrix (.csv); "" or None where the recording carries it itself.
     world
