@@ -116,6 +116,13 @@ def test_every_problem_is_told_at_once() -> None:
         ({"compounding": {"spacing_mm": "0.3 mm"}}, "compounding.spacing_mm", "0.3 mm", "in mm", '"auto"'),
         ({"compounding": {"fill": "ja"}}, "compounding.fill", "ja", "true or false", "fill: true"),
         ({"compounding": {"image_area": [1, 2]}}, "compounding.image_area", "[1, 2]", "in pixels", '"auto"'),
+        (
+            {"compounding": {"image_area": {"apex": [1, 2], "radii": [1, 2]}}},
+            "compounding.image_area",
+            "apex",
+            "a fan {apex: [column, row], radii: [first, last], angles_degrees: [left, right]}",
+            '"auto"',
+        ),
         ({"compounding": 3}, "compounding", "3", "a section with the keys axes", "correct"),
         ({"registration": {"spacing_mm": 50}}, "registration.spacing_mm", "50", "at most 20, in mm", "1.0"),
         ({"labels": {"interpolation": "zoi"}}, "labels.interpolation", "zoi", "a list", "[zoi]"),
@@ -271,3 +278,15 @@ def test_planning_imports_nothing_heavy() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "area",
+    [
+        "calibration",
+        [0, 10, 300, 400],
+        {"apex": [320, -150.5], "radii": [210, 580], "angles_degrees": [-26, 26]},
+    ],
+)
+def test_an_image_area_is_a_word_a_rectangle_or_a_fan(area: Any) -> None:
+    assert read_settings({**NEEDED, "compounding": {"image_area": area}})["compounding"]["image_area"] == area

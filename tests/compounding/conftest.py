@@ -10,6 +10,9 @@ import pytest
 from myosweep.geometry import Grid, rigid_transform, rotation_about
 from myosweep.io.sweeps import Rectangle, Sweep
 
+# Helpers beside the tests: importlib mode puts no folder of tests on the path.
+sys.path.insert(0, str(Path(__file__).parent))
+
 
 def _wobbling_sweep(
     count: int = 12,

@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from myosweep.compounding import case_grid, compound
-from myosweep.compounding.grid import frame_corners, machine_memory, probe_axes
+from myosweep.compounding import case_grid, compound, image_area_of
+from myosweep.compounding.grid import (
+    automatic_spacing,
+    frame_corners,
+    frame_outlines,
+    machine_memory,
+    probe_axes,
+)
 from myosweep.errors import InputError
 from myosweep.geometry import apply_transform, rigid_transform, rotation_about
 from myosweep.io.sweeps import Rectangle, Sweep
@@ -101,3 +107,39 @@ def test_a_grid_beyond_memory_is_refused_before_it_is_made(wobbling_sweep: Calla
     with pytest.raises(InputError, match="spacing_mm"):
         case_grid([sweep], "world", 0.5, "full", memory_bytes=10_000)
     assert machine_memory() > 1 << 28
+
+
+@pytest.mark.parametrize("axes", ["probe", "world"])
+def test_the_grid_holds_a_fan_and_nothing_beside_it(wobbling_sweep: Callable, axes: str) -> None:
+    sweep = wobbling_sweep(wobble=0.0, step=1.0)
+    fan = {"apex": [8, -6], "radii": [8, 14], "angles_degrees": [-30, 30]}
+    area = image_area_of(sweep, fan)
+    assert area.mask is not None
+    grid = case_grid([sweep], axes, 0.25, fan)
+    rows, columns = np.nonzero(area.mask)
+    pixels = np.stack([columns + area.rectangle.column, rows + area.rectangle.row, 0 * rows, 0 * rows + 1])
+    index = np.concatenate(
+        [apply_transform(grid.world_to_index, (m @ pixels)[:3].T) for m in sweep.image_to_world]
+    )
+    # Each side of the box is touched by a pixel of the fan; the last half voxel may be missing, or empty.
+    assert np.abs(index.min(axis=0)).max() < 1e-9
+    assert np.abs(index.max(axis=0) - np.array(grid.size) + 1).max() <= (1 if axes == "probe" else 0.5) + 1e-6
+    np.testing.assert_allclose(
+        frame_outlines(sweep, image_area_of(sweep, "full")), frame_corners(sweep, Rectangle(0, 0, 16, 20))
+    )
+
+
+def test_automatic_spacing_looks_at_the_image_alone(wobbling_sweep: Callable) -> None:
+    sweep = wobbling_sweep(count=8, rows=200, columns=40, step=0.5)
+    # A probe that turns about its lens: the frame's far end moves much more than the image below the lens.
+    turned = [rigid_transform(rotation_about((1, 0, 0), 0.015 * k), (0, 0, 0.5 * k)) for k in range(8)]
+    swinging = Sweep(
+        sweep.path,
+        sweep.frames,
+        np.array(turned) @ np.diag([0.3, 0.3, 0.3, 1]),
+        sweep.problems,
+        sweep.timestamps,
+    )
+    image = [0, 0, 40, 10]
+    assert automatic_spacing([swinging], image) < automatic_spacing([swinging])
+    assert case_grid([swinging], image_area=image).spacing[0] == automatic_spacing([swinging], image)

@@ -198,3 +198,20 @@ def test_frames_outside_of_the_grid_are_no_empty_muscle():
     assert (fractions.array == UNKNOWN).all()
     assert summary["GM"]["status"] == "not_annotated"
     assert "outside" in summary["GM"]["reason"]
+
+
+def test_pixels_beside_a_fan_say_nothing():
+    fan = {"apex": [22, -20], "radii": [20, 60], "angles_degrees": [-25, 25]}
+    full, _ = label_acquisition([sweep(-16)], GRID, np.eye(4), STRUCTURES, "shape", "full")
+    part, _ = label_acquisition([sweep(-16)], GRID, np.eye(4), STRUCTURES, "shape", fan)
+    z, y, x = np.indices(GRID.shape)
+    # Voxels' centres as pixels of the frames: 0.75 mm from x = -16 on, the grid from x = -30 on.
+    column, row = (x - 30 + 16) / 0.75, y / 0.75
+    radius, angle = np.hypot(column - 22, row + 20), np.degrees(np.arctan2(column - 22, row + 20))
+    # A voxel and a half, two pixels, off the border on either side.
+    inside = (radius > 22) & (radius < 58) & (np.abs(angle) < 22)
+    outside = (radius < 18) | (radius > 62) | (np.abs(angle) > 28)
+    assert (part.array[outside] == UNKNOWN).all()
+    np.testing.assert_array_equal(
+        part.array[inside & (z > 2) & (z < 70)], full.array[inside & (z > 2) & (z < 70)]
+    )

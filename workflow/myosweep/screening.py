@@ -114,7 +114,7 @@ def _foretell_grid(
     if area == "auto":
         # Finding the image's area would take reading frames; the calibration's rectangle or the frame hold
         # it.
-        area = "calibration" if all(sweep.clip for sweep in sweeps) else "full"
+        area = "calibration" if all(sweep.clip or sweep.fan for sweep in sweeps) else "full"
     leading = [sweep for acquisition, sweep in recordings if acquisition == base] or sweeps
     grid = case_grid(sweeps, compounding["axes"], compounding["spacing_mm"], area, leading)
     return {"size": list(grid.size), "spacing_mm": grid.spacing[0]}

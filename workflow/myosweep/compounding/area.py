@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from myosweep.compounding.detection import cut, find_image
+from myosweep.compounding.fan import draw_fan
+from myosweep.compounding.outline import hull_points
 from myosweep.errors import InputError
-from myosweep.io.sweeps import Rectangle, Sweep
+from myosweep.io.sweeps import Fan, Rectangle, Sweep
 
-SAMPLED_FRAMES = 24
-# A row or column of the image has at least this part of the most living one's pixels; a clock has fewer.
-ALIVE = 0.1
+# A word, a rectangle as four numbers, or a fan as a mapping; see `image_area_of`.
+AreaSetting = str | Sequence[int] | Mapping[str, Any]
+
+FORMS = (
+    "auto, calibration, full, a rectangle [column, row, columns, rows] in whole pixels, "
+    "or a fan {apex: [column, row], radii: [first, last], angles_degrees: [left, right]}"
+)
 
 
 @dataclass(frozen=True)
@@ -31,42 +40,59 @@ class ImageArea:
     rectangle: Rectangle
     mask: NDArray[np.bool_] | None = None
 
+    @property
+    def outline(self) -> NDArray[np.int64]:
+        """Pixels whose convex hull holds the area: (point, 2) as (column, row) of the frame."""
+        area = self.rectangle
+        if self.mask is not None:
+            corners: NDArray[np.int64] = hull_points(self.mask) + np.array([area.column, area.row])
+            return corners
+        columns = (area.column, area.column + area.columns - 1)
+        rows = (area.row, area.row + area.rows - 1)
+        return np.array([(column, row) for row in rows for column in columns], np.int64)
 
-def image_area_of(sweep: Sweep, setting: str | Sequence[int]) -> ImageArea:
+
+def image_area_of(sweep: Sweep, setting: AreaSetting) -> ImageArea:
     """The pixels that are used.
 
     Parameters
     ----------
     setting
-        "auto": the rectangle around what changes from frame to frame, inside the calibration's rectangle if
-        there is one. "calibration": the calibration's rectangle; its far corner, origin plus size, belongs to
-        it where the frame has such pixels, as in IGSIO (vtkIGSIOVolumeReconstructor, AddFrame). "full": all.
-        Four numbers: first column, first row, columns, rows.
+        "auto": what moves from frame to frame, inside the calibration's rectangle and fan if there are any;
+        see `find_image`. Rather than to let text in it loses pixels at the border, but what is written inside
+        the image itself, such as a name, it cannot find. "calibration": the calibration's rectangle and fan,
+        as far as it has them; the rectangle's far corner, origin plus size, belongs to it where the frame has
+        such pixels, as in IGSIO (vtkIGSIOVolumeReconstructor, AddFrame). "full": all. Four numbers: first
+        column, first row, columns, rows. A mapping: a fan with `apex` (column and row where its lines meet,
+        also outside of the frame), `radii` (distances from the apex at which the image begins and ends,
+        pixels) and `angles_degrees` (of its lines, from straight down, positive towards larger columns).
 
     Raises
     ------
     InputError
-        The calibration has no rectangle, or the rectangle does not fit the frames.
+        The calibration has neither rectangle nor fan, or what is given does not fit the frames.
     """
     rows, columns = sweep.frames.shape[1:]
     full = Rectangle(0, 0, columns, rows)
+    if isinstance(setting, Mapping):
+        where = f"{sweep.path}, compounding.image_area"
+        return _within_fan(full, _fan_of(setting), where, "correct compounding.image_area", full)
     if setting == "full":
         return ImageArea(full)
-    if setting == "calibration":
-        if sweep.clip is None:
+    if setting in ("calibration", "auto"):
+        known = _calibrated(sweep, full)
+        if setting == "auto":
+            return _found(sweep, known or ImageArea(full))
+        if known is None:
             raise InputError(
                 sweep.path,
-                "no clip rectangle in its calibration",
-                "ClipRectangleOrigin and ClipRectangleSize in VolumeReconstruction",
+                "no clip rectangle and no fan in its calibration",
+                "ClipRectangleOrigin and ClipRectangleSize, or FanAnglesDeg, in VolumeReconstruction",
                 "set compounding.image_area to auto, or give the rectangle there",
             )
-        return ImageArea(_with_far_corner(sweep, full))
-    if setting == "auto":
-        return ImageArea(_changing(sweep, full if sweep.clip is None else _with_far_corner(sweep, full)))
+        return known
     if isinstance(setting, str) or len(setting) != 4:
-        raise InputError(
-            "compounding.image_area", f"`{setting}`", "auto, calibration, full or four numbers", "correct it"
-        )
+        raise InputError("compounding.image_area", f"`{setting}`", FORMS, "correct it")
     area = Rectangle(*(int(value) for value in setting))
     inside = area.column >= 0 and area.row >= 0 and area.columns >= 1 and area.rows >= 1
     if not inside or area.column + area.columns > columns or area.row + area.rows > rows:
@@ -77,6 +103,79 @@ def image_area_of(sweep: Sweep, setting: str | Sequence[int]) -> ImageArea:
             "correct compounding.image_area",
         )
     return ImageArea(area)
+
+
+def _calibrated(sweep: Sweep, full: Rectangle) -> ImageArea | None:
+    """The rectangle and the fan that the calibration names."""
+    area = full if sweep.clip is None else _with_far_corner(sweep, full)
+    if sweep.fan is None:
+        return None if sweep.clip is None else ImageArea(area)
+    remedy = "give the calibration of this recording, or set compounding.image_area"
+    return _within_fan(area, sweep.fan, f"{sweep.path}, the calibration's fan", remedy, full)
+
+
+def _found(sweep: Sweep, known: ImageArea) -> ImageArea:
+    """What changes, within what is known of the image."""
+    usable = np.flatnonzero(sweep.valid).tolist()
+    if not usable:
+        return known
+    found = find_image(sweep.frames, usable, known.rectangle)
+    area = ImageArea(found.rectangle, found.mask)
+    if known.mask is None:
+        return area
+    both = _drawn(area, known.rectangle) & known.mask
+    return _cut(both, known.rectangle) if both.any() else known
+
+
+def _drawn(area: ImageArea, around: Rectangle) -> NDArray[np.bool_]:
+    """An area as a mask of a rectangle around it."""
+    mask = np.zeros((around.rows, around.columns), bool)
+    own = area.rectangle
+    column, row = own.column - around.column, own.row - around.row
+    mask[row : row + own.rows, column : column + own.columns] = True if area.mask is None else area.mask
+    return mask
+
+
+def _cut(mask: NDArray[np.bool_], within: Rectangle) -> ImageArea:
+    found = cut(mask, within)
+    return ImageArea(found.rectangle, found.mask)
+
+
+def _fan_of(setting: Mapping[str, Any]) -> Fan:
+    """A fan from plain values."""
+    try:
+        if set(setting) != {"apex", "radii", "angles_degrees"}:
+            raise ValueError
+        column, row = (float(value) for value in setting["apex"])
+        first, last = (float(value) for value in setting["radii"])
+        left, right = (float(value) for value in setting["angles_degrees"])
+    except (TypeError, ValueError):
+        column = row = first = last = left = right = math.nan
+    finite = all(math.isfinite(value) for value in (column, row, first, last, left, right))
+    if not finite or not 0 <= first < last or not -180 <= left < right <= 180:
+        raise InputError(
+            "compounding.image_area",
+            f"`{dict(setting)}`",
+            "a fan {apex: [column, row], radii: [first, last], angles_degrees: [left, right]} "
+            "with first < last and left < right",
+            "correct it",
+        )
+    return Fan(column, row, first, last, math.radians(left), math.radians(right))
+
+
+def _within_fan(area: Rectangle, fan: Fan, where: str, remedy: str, full: Rectangle) -> ImageArea:
+    part = np.s_[area.row : area.row + area.rows, area.column : area.column + area.columns]
+    mask = draw_fan(fan, full.rows, full.columns)[part]
+    if not mask.any():
+        clipped = "" if area == full else ", or of its clip rectangle"
+        raise InputError(
+            where,
+            f"a fan (apex {fan.column:g}, {fan.row:g}; radii {fan.first_radius:g} to {fan.last_radius:g}) "
+            f"outside of frames of {full.columns} x {full.rows} pixels{clipped}",
+            "a fan that holds pixels of the frames",
+            remedy,
+        )
+    return _cut(mask, area)
 
 
 def _with_far_corner(sweep: Sweep, full: Rectangle) -> Rectangle:
@@ -93,28 +192,3 @@ def _with_far_corner(sweep: Sweep, full: Rectangle) -> Rectangle:
             "give the calibration of this recording, or set compounding.image_area",
         )
     return Rectangle(column, row, last_column - column + 1, last_row - row + 1)
-
-
-def _changing(sweep: Sweep, within: Rectangle) -> Rectangle:
-    """The rectangle around the pixels that differ between frames; those not black where nothing differs."""
-    usable = np.flatnonzero(sweep.valid)
-    chosen = usable[np.unique(np.linspace(0, len(usable) - 1, SAMPLED_FRAMES).astype(int))]
-    part = np.s_[within.row : within.row + within.rows, within.column : within.column + within.columns]
-    low = high = sweep.frames[int(chosen[0])][part]
-    for frame in chosen[1:]:
-        pixels = sweep.frames[int(frame)][part]
-        low, high = np.minimum(low, pixels), np.maximum(high, pixels)
-    alive = high != low
-    if not alive.any():
-        alive = high > 0
-    column, columns = _extent(alive.mean(axis=0))
-    row, rows = _extent(alive.mean(axis=1))
-    return Rectangle(within.column + column, within.row + row, columns, rows)
-
-
-def _extent(alive: NDArray[np.float64]) -> tuple[int, int]:
-    """First index and length of what is alive; everything where nothing is."""
-    indices = np.flatnonzero(alive > ALIVE * alive.max())
-    if not len(indices):
-        return 0, len(alive)
-    return int(indices[0]), int(indices[-1] - indices[0] + 1)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from myosweep.compounding.area import image_area_of
+from myosweep.compounding.area import AreaSetting, ImageArea, image_area_of
 from myosweep.errors import InputError
 from myosweep.geometry import Grid, apply_transform
 from myosweep.io.sweeps import Rectangle, Sweep
@@ -26,7 +26,7 @@ def case_grid(
     sweeps: Sequence[Sweep],
     axes: str = "probe",
     spacing_mm: float | str = "auto",
-    image_area: str | Sequence[int] = "auto",
+    image_area: AreaSetting = "auto",
     reference: Sequence[Sweep] | None = None,
     memory_bytes: int | None = None,
 ) -> Grid:
@@ -54,10 +54,10 @@ def case_grid(
         No frame can be used, or the volume would not fit into memory.
     """
     areas = [image_area_of(sweep, image_area) for sweep in sweeps]
-    corners = np.concatenate(
-        [frame_corners(s, area.rectangle)[s.valid] for s, area in zip(sweeps, areas, strict=True)]
+    outlines = np.concatenate(
+        [frame_outlines(s, area)[s.valid].reshape(-1, 3) for s, area in zip(sweeps, areas, strict=True)]
     )
-    if not len(corners):
+    if not len(outlines):
         raise InputError(
             ", ".join(str(sweep.path) for sweep in sweeps),
             "no usable frame",
@@ -65,9 +65,9 @@ def case_grid(
             "exclude the case",
         )
     leading = list(reference) if reference else list(sweeps)
-    spacing = automatic_spacing(leading) if spacing_mm == "auto" else float(spacing_mm)
+    spacing = automatic_spacing(leading, image_area) if spacing_mm == "auto" else float(spacing_mm)
     direction = np.eye(3) if axes == "world" else probe_axes(leading)
-    along = corners.reshape(-1, 3) @ direction
+    along = outlines @ direction
     lowest, extent = along.min(axis=0), np.ptp(along, axis=0)
     # Rounding errors of a turned world must not add a voxel.
     direction = np.asarray(direction, np.float64)
@@ -80,11 +80,15 @@ def case_grid(
 
 def frame_corners(sweep: Sweep, area: Rectangle) -> NDArray[np.float64]:
     """World positions of the centres of the area's corner pixels, (frame, 4, 3) mm."""
-    columns = (area.column, area.column + area.columns - 1)
-    rows = (area.row, area.row + area.rows - 1)
-    pixels = np.array([(c, r, 0, 1) for r in rows for c in columns], np.float64)
-    corners: NDArray[np.float64] = np.einsum("fij,pj->fpi", sweep.image_to_world, pixels)[:, :, :3]
-    return corners
+    return frame_outlines(sweep, ImageArea(area))
+
+
+def frame_outlines(sweep: Sweep, area: ImageArea) -> NDArray[np.float64]:
+    """World positions of the area's outermost pixels, (frame, pixel, 3) mm; their convex hull holds all."""
+    outline = area.outline
+    pixels = np.concatenate([outline, np.tile([0, 1], (len(outline), 1))], axis=1).astype(np.float64)
+    positions: NDArray[np.float64] = np.einsum("fij,pj->fpi", sweep.image_to_world, pixels)[:, :, :3]
+    return positions
 
 
 def frame_gaps(corners: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -93,13 +97,13 @@ def frame_gaps(corners: NDArray[np.float64]) -> NDArray[np.float64]:
     return gaps
 
 
-def automatic_spacing(sweeps: Sequence[Sweep]) -> float:
-    """The median distance of frames, held between 1.5 and 3 pixels, mm, two digits."""
+def automatic_spacing(sweeps: Sequence[Sweep], image_area: AreaSetting = "full") -> float:
+    """The median distance of frames' image areas, held between 1.5 and 3 pixels, mm, two digits."""
     pixel = float(np.median([np.mean(sweep.pixel_spacing) for sweep in sweeps]))
     gaps = []
     for sweep in sweeps:
-        rows, columns = sweep.frames.shape[1:]
-        gaps.append(frame_gaps(frame_corners(sweep, Rectangle(0, 0, columns, rows))[sweep.valid]))
+        area = image_area_of(sweep, image_area).rectangle
+        gaps.append(frame_gaps(frame_corners(sweep, area)[sweep.valid]))
     moving = np.concatenate(gaps)
     gap = float(np.median(moving)) if len(moving) else 0.0
     return float(f"{np.clip(gap, 1.5 * pixel, 3 * pixel):.2g}")

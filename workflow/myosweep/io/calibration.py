@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.parsers import expat
@@ -13,7 +15,7 @@ from myosweep.errors import InputError
 from myosweep.geometry import Matrix, pixel_problem
 from myosweep.io.calibration_tables import read_matrix_table
 from myosweep.io.files import write_text
-from myosweep.io.sweeps import Rectangle
+from myosweep.io.sweeps import Fan, Rectangle
 
 LARGEST = 16 << 20
 
@@ -28,10 +30,14 @@ class Calibration:
         4 x 4: pixel index (column, row, 0, 1) to mm.
     clip
         `ClipRectangleOrigin` and `ClipRectangleSize` as the file gives them, or None.
+    fan
+        `FanAnglesDeg`, `FanOriginPixel`, `FanRadiusStartPixel` and `FanRadiusStopPixel` (or their older names
+        `FanAngles`, `FanOrigin` and `FanDepth`), or None where the file has no angles or both are 0.
     """
 
     image_to_probe: Matrix
     clip: Rectangle | None = None
+    fan: Fan | None = None
 
 
 def read_calibration(path: str | Path) -> Calibration:
@@ -40,7 +46,7 @@ def read_calibration(path: str | Path) -> Calibration:
     Parameters
     ----------
     path
-        A PLUS configuration (.xml): its transform from Image to Probe and its clip rectangle. Or a table of
+        A PLUS configuration (.xml): its transform from Image to Probe and its image area. Or a table of
         numbers (.csv), see `myosweep.io.calibration_tables`.
 
     Raises
@@ -77,7 +83,7 @@ def read_calibration(path: str | Path) -> Calibration:
     image_to_probe = _numbers(where, transforms[0].get("Matrix", ""), 16).reshape(4, 4)
     if problem := pixel_problem(image_to_probe):
         raise InputError(where, problem, "a matrix that maps pixels to mm", "calibrate again")
-    return Calibration(image_to_probe, _clip(path, root))
+    return Calibration(image_to_probe, _clip(path, root), _fan(path, root))
 
 
 def _parse(path: Path) -> ElementTree.Element:
@@ -121,6 +127,34 @@ def _clip(path: Path, root: ElementTree.Element) -> Rectangle | None:
     if columns <= 0 or rows <= 0:
         return None  # PLUS: no clipping
     return Rectangle(int(column), int(row), int(columns), int(rows))
+
+
+def _fan(path: Path, root: ElementTree.Element) -> Fan | None:
+    """As vtkIGSIOVolumeReconstructor: newer names go before older ones, missing radii are 0 and 500."""
+    element = next(root.iter("VolumeReconstruction"), None)
+    if element is None:
+        return None
+    where = f"{path}, VolumeReconstruction"
+
+    def read(names: Sequence[str], default: str) -> list[float]:
+        given = next((name for name in names if element.get(name)), names[0])
+        count = len(default.split())
+        return [float(value) for value in _numbers(f"{where}, {given}", element.get(given, default), count)]
+
+    angles = sorted(read(("FanAnglesDeg", "FanAngles"), "0 0"))
+    if not any(angles):
+        return None  # PLUS: no fan
+    column, row = read(("FanOriginPixel", "FanOrigin"), "0 0")
+    (first,) = read(("FanRadiusStartPixel",), "0")
+    (last,) = read(("FanRadiusStopPixel", "FanDepth"), "500")
+    if not 0 <= first < last or not -90 < angles[0] < angles[1] < 90:
+        raise InputError(
+            where,
+            f"a fan from {angles[0]:g} to {angles[1]:g} degrees with radii {first:g} to {last:g} pixels",
+            "two angles between -90 and 90; a start below the stop",
+            "correct the file",
+        )
+    return Fan(column, row, first, last, math.radians(angles[0]), math.radians(angles[1]))
 
 
 def _numbers(where: str, text: str, count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

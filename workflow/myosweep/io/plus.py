@@ -19,7 +19,7 @@ from myosweep.errors import InputError
 from myosweep.geometry import Matrix, pixel_problem, rigid_problem
 from myosweep.io.calibration import read_calibration
 from myosweep.io.frame_files import Header, PixelOrder, StoredFrames, read_header, write_frames
-from myosweep.io.sweeps import Rectangle, Sweep
+from myosweep.io.sweeps import Fan, Rectangle, Sweep
 
 FRAME_FIELD = re.compile(r"Seq_Frame([0-9]{1,9})_(\w+)")
 TRANSFORM_FIELD = re.compile(r"([A-Za-z0-9]+?)To([A-Z][A-Za-z0-9]*)Transform")
@@ -29,7 +29,11 @@ Pair = tuple[str, str]
 
 
 def read_sequence(
-    path: str | Path, image_to_probe: Matrix | None = None, clip: Rectangle | None = None, world: str = "auto"
+    path: str | Path,
+    image_to_probe: Matrix | None = None,
+    clip: Rectangle | None = None,
+    world: str = "auto",
+    fan: Fan | None = None,
 ) -> Sweep:
     """Read a sequence's header and poses; the frames are read when they are asked for.
 
@@ -43,6 +47,8 @@ def read_sequence(
         The image area that the calibration names.
     world
         The frames' coordinate system; "auto": Reference where the sequence has it, else Tracker.
+    fan
+        The fan that the calibration names.
 
     Raises
     ------
@@ -71,7 +77,7 @@ def read_sequence(
             time = _numbers(path, f"Seq_Frame{frame:04d}_Timestamp", fields["Timestamp"], 1)[0]
             timestamps[frame] = time if np.isfinite(time) else np.nan
     frames = StoredFrames(header, order)
-    return Sweep(path, frames, image_to_world, tuple(problems), timestamps, clip, notes=notes)
+    return Sweep(path, frames, image_to_world, tuple(problems), timestamps, clip, fan, notes=notes)
 
 
 def read_plus(path: str | Path, calibration: str | Path | None, world: str) -> Sweep:
@@ -79,7 +85,7 @@ def read_plus(path: str | Path, calibration: str | Path | None, world: str) -> S
     if calibration is None:
         return read_sequence(path, None, None, world)
     known = read_calibration(calibration)
-    return read_sequence(path, known.image_to_probe, known.clip, world)
+    return read_sequence(path, known.image_to_probe, known.clip, world, known.fan)
 
 
 def read_image_size(path: str | Path) -> tuple[int, int, int]:

@@ -82,7 +82,8 @@ def read_posed_images(
             "record again with the tools in view of the tracker, or leave the sweep out",
         )
     clip = known.clip if known is not None and known.clip is not None else source.clip
-    sweep = Sweep(path, source.frames, matrices @ image_to_probe, tuple(problems), timestamps, clip)
+    fan = None if known is None else known.fan
+    sweep = Sweep(path, source.frames, matrices @ image_to_probe, tuple(problems), timestamps, clip, fan)
     return replace(sweep, notes=(*notes, *_scale_notes(sweep, source, known)))
 
 

@@ -76,6 +76,7 @@ def read_stradwin(
         ("",) * text.shape[0],
         _timestamps(text.images[:, 0]),
         clip=None if given is None else given.clip,
+        fan=None if given is None else given.fan,
         contours=contours,
         landmarks={
             name: (x * MM_PER_CM, y * MM_PER_CM, z * MM_PER_CM) for name, (x, y, z) in text.landmarks.items()

@@ -133,6 +133,7 @@ def read_tus_rec(path: str | Path, calibration: str | Path | None) -> Sweep:
         tuple(problems),
         np.full(shape[0], np.nan),
         known.clip,
+        known.fan,
         landmarks=landmarks,
         notes=notes,
     )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myosweep.compounding import compound_frames, image_area_of
+from myosweep.compounding.area import AreaSetting, ImageArea
 from myosweep.compounding.grid import frame_corners, frame_gaps
 from myosweep.compounding.placement import longest_bridge
 from myosweep.geometry import Grid, Matrix
@@ -47,8 +48,13 @@ class _Part:
     number: int
     sweep: Sweep
     poses: NDArray[np.float64]
-    area: Rectangle
+    image: ImageArea
     memberships: Interpolation
+
+    @property
+    def area(self) -> Rectangle:
+        """Around the image."""
+        return self.image.rectangle
 
 
 def label_acquisition(
@@ -57,7 +63,7 @@ def label_acquisition(
     base_to_acquisition: Matrix,
     structures: Mapping[str, int],
     method: str,
-    image_area: str | Sequence[int] = "auto",
+    image_area: AreaSetting = "auto",
     *,
     threads: int = 1,
 ) -> tuple[Volume, dict[str, dict[str, Any]]]:
@@ -126,7 +132,7 @@ def _parts(
     value: int,
     method: str,
     acquisition_to_base: Matrix,
-    image_area: str | Sequence[int],
+    image_area: AreaSetting,
 ) -> Iterator[_Part]:
     numbers: dict[int, int] = {}
     for annotated in sweeps:
@@ -138,8 +144,7 @@ def _parts(
         poses = acquisition_to_base @ sweep.image_to_world
         memberships = interpolate(annotated.masks, poses, sweep.valid, value, method)
         if memberships.annotated:
-            area = image_area_of(sweep, image_area).rectangle
-            yield _Part(number, sweep, poses, area, memberships)
+            yield _Part(number, sweep, poses, image_area_of(sweep, image_area), memberships)
 
 
 def _count(part: _Part) -> int:
@@ -164,7 +169,12 @@ def _frames(parts: Sequence[_Part], grid: Grid) -> Iterator[tuple[NDArray[np.flo
         for index in range(part.memberships.annotated[0], part.memberships.annotated[-1] + 1):
             membership = part.memberships.membership(index)
             if membership is not None:
-                last = _block_means(membership[cut], down, across), part.poses[index] @ to_pixel
+                membership = membership[cut]
+                if part.image.mask is not None:
+                    membership = np.where(
+                        part.image.mask[: rows * down, : columns * across], membership, np.nan
+                    )
+                last = _block_means(membership, down, across), part.poses[index] @ to_pixel
                 yield last
         # Nothing may be filled from one sweep to the next.
         yield np.full_like(last[0], np.nan), last[1]

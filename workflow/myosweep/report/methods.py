@@ -70,7 +70,13 @@ def _compounding(settings: Mapping[str, Any]) -> str:
     if area == "auto":
         text += ". The image area within the frame was found from the pixels"
     elif area == "calibration":
-        text += ". The image area within the frame is the calibration's clip rectangle"
+        text += ". The image area within the frame is the calibration's clip rectangle and fan"
+    elif isinstance(area, Mapping):
+        text += (
+            f". The image area is a fan from {area['angles_degrees'][0]} to {area['angles_degrees'][1]} "
+            f"degrees around column {area['apex'][0]} and row {area['apex'][1]}, from {area['radii'][0]} to "
+            f"{area['radii'][1]} pixels away"
+        )
     elif isinstance(area, list | tuple):
         text += f". The image area is {area[2]} x {area[3]} pixels from column {area[0]} and row {area[1]} on"
     return text + "."
