@@ -16,6 +16,7 @@ from myosweep.io.plus import write_sequence
 from myosweep.io.table_making import Pattern, make_tables
 from myosweep.io.tables import read_tables
 from myosweep.settings import read_settings
+from sweep_writers import write_images
 
 PATTERN = "{participant}_{session}_{side}_{acquisition}_{sweep}.mha"
 PIXELS = np.diag([0.2, 0.2, 0.2, 1.0])
@@ -129,7 +130,7 @@ def test_a_calibration_for_all_or_for_each(study: Path) -> None:
     assert [row["calibration"] for row in made.sweeps] == ["all.xml", "all.xml"]
     made = make_tables("raw", pattern, calibration="{case}/{acquisition}.xml")
     assert [row["calibration"] for row in made.sweeps] == ["raw/a/deep.xml"]
-    assert made.left_out == [("b/deep_1.mha", "there is no calibration b/deep.xml")]
+    assert made.left_out == [("b/deep_1.mha", "there is no calibration b/deep.xml, neither in raw nor here")]
     made = make_tables("raw", pattern)
     assert made.sweeps == []
     assert "column `calibration`" not in made.left_out[0][1]
@@ -190,6 +191,48 @@ def test_options_that_make_no_sense(study: Path, options: dict[str, object], wor
         make_tables(**{"raw": "raw", "pattern": "{case}_{sweep}.mha", **options})  # type: ignore[arg-type]
     for word in words:
         assert word in str(caught.value)
+
+
+def test_what_is_left_out_is_told_with_its_place_and_remedy(study: Path) -> None:
+    record(study / "raw" / "a_1.mha")
+    for name, columns in (("b_1", "x_mm,y_mm\n1,2\n"), ("c_1", "")):
+        write_images(study / "raw" / name, np.zeros((1, 4, 5), np.uint8))
+        (study / "raw" / name / "poses.csv").write_text(
+            columns or "x_mm,y_mm,z_mm,qw,qx,qy,qz\n1,2,3,1,0,0,0\n"
+        )
+    made = make_tables("raw", "{case}_{sweep}*")
+    told = dict(made.left_out)
+    assert told["b_1"].startswith("cannot be read: poses.csv, row 1: ")
+    assert told["c_1"].endswith("name the calibration (.xml or .csv) with --calibration")
+
+
+def test_structures_by_acquisition(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a_deep_1", "a_top_1", "a_rest_1"):
+        record(study / "raw" / f"{name}.mha")
+        write_mask(study / "raw" / "masks" / name / "frame_0000.png", np.zeros((4, 5), np.uint8))
+    command = ["tables", "raw", "--pattern", "{case}_{acquisition}_{sweep}.mha"]
+    command += ["--annotations", "masks/{case}_{acquisition}_{sweep}", "--structures"]
+    assert main([*command, "deep:SOL", "top:GM,GL"]) == 0
+    assert {row["acquisition"]: row["structures"] for row in rows(study / "sweeps.tsv")} == {
+        "deep": "SOL",
+        "top": "GM,GL",
+        "rest": "",
+    }
+    assert (
+        "a_rest_1.mha: --structures names none of this acquisition: not annotated" in capsys.readouterr().out
+    )
+    for table in ("cases.tsv", "sweeps.tsv"):
+        (study / table).unlink()
+    for wrong, words in (
+        (["deep:SOL", "GM"], "each acquisition once"),
+        (["deep:SOL", "deep:GM"], "each acquisition once"),
+        (["deep:SOL", "tops:GM"], "one of deep, rest, top"),
+    ):
+        assert main([*command, *wrong]) == 1
+        assert words in capsys.readouterr().err
+    assert not (study / "sweeps.tsv").exists()
+    with pytest.raises(InputError, match="tells no acquisitions apart"):
+        make_tables("raw", "{case}_*.mha", annotations="masks/{case}", structures={"deep": ["SOL"]})
 
 
 def test_patterns() -> None:

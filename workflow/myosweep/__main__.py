@@ -27,7 +27,9 @@ examples:
       --annotations contours --structures GM,GL,SOL
   python -m myosweep tables raw --pattern "{case}/{acquisition}_{sweep}.mha" \\
       --calibration "calibration_{acquisition}.xml" --annotations "{case}/{acquisition}_{sweep}_masks" \\
-      --structures GM,GL,SOL
+      --structures deep:SOL superficial:GM,GL
+
+Name only structures that were looked for: a mask without one of them says that it is not there.
 
 Calibrations and annotations are looked for below RAW, then below the current folder. Tables that exist are
 never overwritten. Paths in the tables are relative to the folder that they are written to; start
@@ -57,7 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--annotations", default="", metavar="PATTERN", help="folders of masks, or the word contours"
     )
     tables.add_argument(
-        "--structures", default="", metavar="NAMES", help="what was annotated, separated by commas"
+        "--structures",
+        nargs="+",
+        default=[],
+        metavar="NAMES",
+        help="what was annotated, separated by commas; acquisition:NAMES where it is not the same in all",
     )
     chosen = parser.parse_args(arguments)
     try:
@@ -72,7 +78,7 @@ def _make_tables(chosen: argparse.Namespace) -> None:
     from myosweep.io.table_making import make_tables, table_paths, write_tables
 
     table_paths(chosen.output)
-    structures = [name for name in re.split(r"[,;\s]+", chosen.structures) if name]
+    structures = _structures(chosen.structures)
     made = make_tables(
         chosen.raw, chosen.pattern, chosen.output, chosen.calibration, chosen.annotations, structures
     )
@@ -85,7 +91,7 @@ def _make_tables(chosen: argparse.Namespace) -> None:
             for name, reason in listed:
                 print(f"  {name}: {reason}")
     if made.others:
-        print(f"{made.others} other files are no recordings")
+        print(f"{made.others} other files are no recordings by themselves")
     if not made.sweeps:
         raise InputError(chosen.raw, "no recording that can be used", "at least one", "see the reasons above")
     acquisitions = list(dict.fromkeys(row["acquisition"] for row in made.sweeps))
@@ -93,6 +99,22 @@ def _make_tables(chosen: argparse.Namespace) -> None:
         names = ", ".join(acquisitions)
         print(f"acquisitions: {names}; name the one that carries the labels in the configuration:")
         print(f"  registration: {{base_acquisition: {acquisitions[0]}}}")
+
+
+def _structures(words: Sequence[str]) -> list[str] | dict[str, list[str]]:
+    """["GM,GL"] is the same for all acquisitions, ["deep:SOL", "superficial:GM,GL"] says it of each."""
+    parts = [word.rpartition(":") for word in words]
+    names = [[name for name in re.split(r"[,;\s]+", text) if name] for _, _, text in parts]
+    if not any(colon for _, colon, _ in parts):
+        return [name for own in names for name in own]
+    if not all(acquisition for acquisition, _, _ in parts) or len({part[0] for part in parts}) < len(parts):
+        raise InputError(
+            "option --structures",
+            " ".join(words),
+            "NAMES for all acquisitions, or each acquisition once with its own",
+            "write --structures deep:SOL superficial:GM,GL",
+        )
+    return {acquisition: own for (acquisition, _, _), own in zip(parts, names, strict=True)}
 
 
 if __name__ == "__main__":

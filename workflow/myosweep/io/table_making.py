@@ -109,7 +109,7 @@ def make_tables(
     output: str | Path = ".",
     calibration: str = "",
     annotations: str = "",
-    structures: Sequence[str] = (),
+    structures: Sequence[str] | Mapping[str, Sequence[str]] = (),
 ) -> MadeTables:
     """Find the recordings below a folder and make a row for each; every one is opened, no image is read.
 
@@ -127,7 +127,7 @@ def make_tables(
     annotations
         A pattern for the folder of masks, or `contours` where they are in the recordings.
     structures
-        What was annotated.
+        What was annotated; or, where it is not the same in all, acquisition to what was annotated in it.
 
     Raises
     ------
@@ -156,6 +156,13 @@ def make_tables(
             raise InputError(
                 f"option {option}", f"{{{missing[0]}}}", f"fields of {pattern}", "take it out of the pattern"
             )
+    if isinstance(structures, Mapping) and "acquisition" not in recording.fields:
+        raise InputError(
+            "option --structures",
+            f"structures of the acquisition {next(iter(structures))}",
+            f"structures alone, as {pattern} tells no acquisitions apart",
+            "leave out the acquisition's name, or put {acquisition} into the pattern",
+        )
     made = MadeTables([], [], [], [], 0)
     found, others = _matching(raw, recording, made.left_out)
     if not found:
@@ -198,6 +205,18 @@ def make_tables(
             )
             continue
         made.sweeps.append(sweep)
+    if isinstance(structures, Mapping):
+        there = {row["acquisition"] for row in made.sweeps}
+        problems += [
+            InputError(
+                "option --structures",
+                f"the acquisition {name}",
+                f"one of {', '.join(sorted(there))}",
+                "correct the name",
+            )
+            for name in structures
+            if there and name not in there
+        ]
     if problems:
         raise InputErrors(problems)
     made.cases.extend(case for case, _ in cases.values())
@@ -279,7 +298,7 @@ def _row(
     output: Path,
     beside: Mapping[str, Pattern],
     annotations: str,
-    structures: Sequence[str],
+    structures: Sequence[str] | Mapping[str, Sequence[str]],
     made: MadeTables,
 ) -> tuple[dict[str, str], dict[str, str]] | None:
     """A recording's rows of both tables, or None where it is left out."""
@@ -304,14 +323,13 @@ def _row(
         wanted = beside["--calibration"].filled(values)
         file = _existing(raw, wanted)
         if file is None or not file.is_file():
-            made.left_out.append((name, f"there is no calibration {wanted}"))
+            made.left_out.append((name, f"there is no calibration {wanted}, neither in {raw} nor here"))
             return None
         calibration = _from_output(file, output)
     try:
         recording = read_sweep(raw / name, _as_found(calibration, output))
     except InputError as error:
-        reason = " ".join(f"{error.found}; expected {error.expected}".split())
-        made.left_out.append((name, f"cannot be read: {reason}"))
+        made.left_out.append((name, f"cannot be read: {_reason(error, raw / name)}"))
         return None
     except OSError as error:
         made.left_out.append((name, f"cannot be read: {error.strerror}"))
@@ -320,7 +338,10 @@ def _row(
         if plain[column] != value:
             made.remarks.append((name, f"the {column} `{value}` is written {plain[column]}"))
     drawn = ""
-    if annotations == CONTOURS:
+    annotated = structures.get(plain["acquisition"], ()) if isinstance(structures, Mapping) else structures
+    if annotations and not annotated:
+        made.remarks.append((name, "--structures names none of this acquisition: not annotated"))
+    elif annotations == CONTOURS:
         drawn = CONTOURS if recording.contours else ""
         if not drawn:
             made.remarks.append((name, "no contours in it: not annotated"))
@@ -336,9 +357,17 @@ def _row(
         "path": _from_output(raw / name, output),
         "calibration": calibration,
         "annotations": drawn,
-        "structures": ",".join(structures) if drawn else "",
+        "structures": ",".join(annotated) if drawn else "",
     }
     return {"case": plain["case"], **case}, sweep
+
+
+def _reason(error: InputError, path: Path) -> str:
+    """What is wrong with a recording in one line, its own path left out."""
+    where = error.where.removeprefix(str(path)).lstrip(", /")
+    remedy = error.remedy.replace("in the column `calibration`", "with --calibration")
+    text = f"{error.found}; expected {error.expected}; {remedy}"
+    return " ".join((f"{where}: {text}" if where else text).split())
 
 
 def _as_found(calibration: str, output: Path) -> str:
