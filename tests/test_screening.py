@@ -159,6 +159,28 @@ def test_a_volume_that_cannot_be_read_excludes_its_case(recording: dict[str, Any
     assert "reference.mha: not a readable volume" in screen["reason"]
 
 
+def test_acquisitions_that_contradict_each_other_are_refused(
+    recording: dict[str, Any], tmp_path: Path
+) -> None:
+    empty = np.zeros((ROWS, COLUMNS), np.uint8)
+    write_mask(tmp_path / "empty" / "frame_0002.png", empty)
+    other = dict(recording, acquisition="superficial", annotations=str(tmp_path / "empty"))
+    screen = screen_case("p01", [recording, other], STRUCTURES)
+    assert screen["status"] == "excluded"
+    assert "no mask of acquisition superficial shows GM" in screen["reason"]
+    assert "acquisition deep shows it" in screen["reason"]
+    assert "take GM out of the column `structures` in the rows of acquisition superficial" in screen["reason"]
+    # SOL is drawn nowhere, which may be so.
+    assert [sweep["notes"] for sweep in screen["sweeps"]] == [
+        ["no mask of this acquisition shows SOL: its volume will be 0"]
+    ] * 2
+    other["structures"] = ("SOL",)
+    assert screen_case("p01", [recording, other], STRUCTURES)["status"] == "usable"
+    # Another sweep of the same acquisition beside a structure is no contradiction.
+    beside = dict(recording, sweep="2", annotations=str(tmp_path / "empty"))
+    assert screen_case("p01", [recording, beside], STRUCTURES)["status"] == "usable"
+
+
 COMPOUNDING = {"axes": "probe", "spacing_mm": 0.5, "image_area": "auto"}
 
 
@@ -225,7 +247,7 @@ def test_gathering(recording: dict[str, Any], tmp_path: Path) -> None:
             "length_mm": "20.00",
             "annotated_frames": "GM:2,SOL:2",
             "landmarks": "0",
-            "notes": "",
+            "notes": "no mask of this acquisition shows SOL: its volume will be 0",
             "reason": "",
         },
         dict.fromkeys(lines[0], "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from myosweep.errors import InputError, InputErrors
@@ -81,6 +81,11 @@ def screen_case(
             _screen_volume(path)
         except Exception as error:
             reasons.append(_one_line(error))
+    for where, reason in _undrawn(rows, sweeps):
+        if where is None:
+            reasons.append(reason)
+        else:
+            where["notes"].append(reason)
     grid = None
     if compounding is not None and not reasons:
         try:
@@ -201,6 +206,34 @@ def _annotated_frames(
                 "unusable": len(masks) - len(usable),
             }
     return found
+
+
+def _undrawn(found: Sequence[Json], rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Json | None, str]]:
+    """Structures that are named as annotated, but that no mask of an acquisition shows.
+
+    Yields the recording that a remark belongs to, or None where two acquisitions contradict each other: masks
+    without a structure say that it is not there, and would cut it out of what the other acquisition shows.
+    """
+    drawn: dict[str, dict[str, int]] = {}
+    for recording in found:
+        for name, counts in recording.get("annotated_frames", {}).items():
+            own = drawn.setdefault(name, {})
+            if counts["annotated"]:
+                own[recording["acquisition"]] = own.get(recording["acquisition"], 0) + counts["drawn"]
+    for name, counts_of in drawn.items():
+        shown = [acquisition for acquisition, count in counts_of.items() if count]
+        for acquisition in (acquisition for acquisition, count in counts_of.items() if not count):
+            if shown:
+                row = next(row for row in rows if row["acquisition"] == acquisition and row["annotations"])
+                yield (
+                    None,
+                    f"{row['path']}: no mask of acquisition {acquisition} shows {name}, as if it was "
+                    f"not there, but acquisition {shown[0]} shows it; expected only what was looked for; "
+                    f"take {name} out of the column `structures` in the rows of acquisition {acquisition}",
+                )
+            else:
+                first = next(item for item in found if item["acquisition"] == acquisition and "notes" in item)
+                yield first, f"no mask of this acquisition shows {name}: its volume will be 0"
 
 
 def _one_line(error: Exception) -> str:
