@@ -17,6 +17,7 @@ from myosweep.io.recordings import (
     recording_inputs,
 )
 from myosweep.io.sweeps import Rectangle
+from sweep_writers import write_images
 
 
 @pytest.fixture
@@ -84,6 +85,22 @@ def test_of_many_files_only_those_with_text_are_inputs(tmp_path: Path) -> None:
     (tmp_path / "f3.raw").write_bytes(bytes(13))
     recording_digest.cache_clear()
     assert recording_digest(str(path)) != digest
+    (tmp_path / "f3.raw").unlink()
+    recording_digest.cache_clear()
+    assert recording_digest(str(path)) != digest
+
+
+def test_an_image_of_the_same_size_that_shows_something_else_is_noticed(tmp_path: Path) -> None:
+    frames = np.random.default_rng(3).integers(0, 256, (20, 60, 50)).astype(np.uint8)
+    folder = write_images(tmp_path / "images", frames)
+    digest = recording_digest(str(folder))
+    path = folder / "frame_7.png"
+    size = path.stat().st_size
+    frames[7, 3, 4] ^= 1
+    write_images(folder, frames[7:8], "frame_7.png")
+    assert path.stat().st_size == size
+    recording_digest.cache_clear()
+    assert recording_digest(str(folder)) != digest
 
 
 def test_planning_imports_nothing_heavy() -> None:

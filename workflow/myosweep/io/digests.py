@@ -33,7 +33,8 @@ def folder_digest(folder: str) -> str:
     """SHA-256 over names and bytes of a folder's PNG files; "" where it is no folder (`contours`)."""
     if not Path(folder).is_dir():
         return ""
-    return _hash((path.name, path) for path in sorted(Path(folder).glob("*.png")))
+    masks = (path for path in Path(folder).iterdir() if path.suffix.lower() == ".png" and path.is_file())
+    return _hash((path.name, path) for path in sorted(masks))
 
 
 def run_digest(settings: Any, inputs: Iterable[str]) -> str:

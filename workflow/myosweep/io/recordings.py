@@ -38,6 +38,8 @@ SUFFIXES = {
 # A job watches so many files of one recording; of more, only those that hold text (headers, tables of poses).
 FEW_FILES = 16
 TEXT_SUFFIXES = {".csv", ".json", ".mhd", ".nhdr", ".sw", ".tsv", ".txt", ".xml"}
+# Of the others so many bytes at the end are looked at.
+LAST_BYTES = 1024
 
 
 def format_of(path: str | Path) -> str | None:
@@ -157,16 +159,30 @@ def recording_inputs(path: str) -> tuple[str, ...]:
 
 @cache
 def recording_digest(path: str) -> str:
-    """Digest of names and sizes of the files that `recording_inputs` leaves out; "" where there is none."""
+    """Digest of the files that `recording_inputs` leaves out; "" where there is none.
+
+    Of names, sizes and last bytes: to read all of many files whenever the workflow is planned would take too
+    long, and a PNG that shows something else has another size or another checksum at its end.
+    """
     files = recording_files(path)
     others = [file for file in files if not is_file_to_watch(file, len(files))]
     if not others:
         return ""
     digest = hashlib.sha256()
     for file in sorted(others):
-        size = file.stat().st_size if file.is_file() else -1
-        digest.update(f"{os.path.relpath(file, Path(path).parent)}\0{size}\0".encode())
+        name = os.path.relpath(file, Path(path).parent).encode(errors="surrogateescape")
+        digest.update(b"%b\0%b\0" % (name, _size_and_end(file)))
     return digest.hexdigest()
+
+
+def _size_and_end(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            size = opened.seek(0, os.SEEK_END)
+            opened.seek(max(0, size - LAST_BYTES))
+            return b"%d\0%b" % (size, opened.read())
+    except OSError:
+        return b"-1"
 
 
 def read_sweeps(
