@@ -151,7 +151,9 @@ def test_names_as_people_type_them(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_names_that_mean_nothing_are_refused() -> None:
     drawn = [("gastroc", 1, box(1, 1, 5, 5))]
-    refused("`gastroc` (1 contours)", "contours of GM, SOL", "{gastroc: GM}", contours=drawn)
+    unnamed = [("end", 1, box(1, 1, 5, 5)), ("a: b", 2, box(1, 1, 5, 5))]
+    refused("`gastroc` (1 contours)", "contours of GM, SOL", '{"gastroc": ?}', contours=drawn)
+    refused("GM or SOL or background", '{"a: b": ?, "end": ?}', contours=unnamed)
     refused("contour_names.gastroc", "GL", contours=drawn, contour_names={"gastroc": "GL"})
     refused("no contour", contours=[])
     none = Sweep(Path("s.mha"), np.zeros((1, 2, 2), np.uint8), np.eye(4)[None], ("",), np.zeros(1))

@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from textwrap import shorten
 from types import TracebackType
 from typing import TextIO, TypeVar
 
@@ -54,7 +55,7 @@ def open_log(path: str | Path, job: str = "", case: str = "") -> None:
         else:
             traceback.print_exception(kind, error, trace)
         if case:
-            reason = " ".join(str(error).split())[:120] or kind.__name__
+            reason = _reason(error) or kind.__name__
             print(
                 f"\nTo go on without this case, write into the cell `exclude` of case {case} in the table of "
                 f"cases:\n{job}: {reason}",
@@ -63,6 +64,14 @@ def open_log(path: str | Path, job: str = "", case: str = "") -> None:
         sys.stderr.flush()
 
     sys.excepthook = tell
+
+
+def _reason(error: BaseException) -> str:
+    """Why a job failed, short enough for a cell."""
+    if isinstance(error, InputErrors):
+        error = error.problems[0]
+    text = f"{error.where}: {error.found}" if isinstance(error, InputError) else str(error)
+    return shorten(text, 200, placeholder=" ...")
 
 
 def log(message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -145,12 +146,13 @@ def _tell_names(
     drawn = {name for names in by_frame.values() for name in names}
     if drawn.isdisjoint({*annotated, BACKGROUND_NAME}):
         others = ", ".join(sorted(drawn))
-        typed = sorted(unknown)[0] if unknown else "what was typed"
+        typed = ", ".join(f"{json.dumps(name, ensure_ascii=False)}: ?" for name in sorted(unknown)[:8])
         raise InputError(
             sweep.path,
             f"contours of {'; '.join(part for part in (objects, others) if part)}",
             f"contours of {', '.join(annotated)}",
-            f"say what the names mean: `recordings: {{contour_names: {{{typed}: {annotated[0]}}}}}`"
+            f"say what each name means, {' or '.join(annotated)} or {BACKGROUND_NAME} (which says that a "
+            f"frame was looked at): `recordings: {{contour_names: {{{typed or 'what was typed: ?'}}}}}`"
             if annotated
             else "name the annotated structures in the column `structures`",
         )

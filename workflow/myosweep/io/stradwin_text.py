@@ -182,7 +182,10 @@ def _shape(path: Path, values: Mapping[str, str]) -> tuple[int, int, int]:
         text = required(path, values, keyword)
         if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) == 0:
             raise InputError(
-                f"{path}, {keyword}", f"`{text[:80]}`", "a whole number from 1 on", "save the recording again"
+                f"{path}, {keyword}",
+                f"`{text[:80]}`",
+                "a whole number from 1 to 999999999",
+                "save the recording again",
             )
         sizes.append(int(text))
     if sizes[1] * sizes[2] > MOST_PIXELS:
