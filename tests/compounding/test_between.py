@@ -154,3 +154,17 @@ def test_combinations_need_pixels_that_are_given_to_voxels(wobbling_sweep: Calla
     grid = case_grid([sweep], "probe", 0.6, "full")
     with pytest.raises(InputError, match="looks from the voxel"):
         compound([sweep], grid, image_area="full", method=method, combine="median")
+
+
+@pytest.mark.parametrize("forward", [0.0, 0.01])
+def test_a_probe_that_slides_in_its_plane_loses_no_frame(wobbling_sweep: Callable, forward: float) -> None:
+    sweep = wobbling_sweep(count=30, wobble=0.0)
+    poses = np.tile(sweep.image_to_world[0], (30, 1, 1))
+    poses[:, :3, 3] = np.arange(30)[:, None] * (1.0, 0.0, forward)
+    sweep = replace(sweep, image_to_world=poses)
+    grid = case_grid([sweep], "world", 0.5, "full")
+    shares = [
+        compound([sweep], grid, image_area="full", method=method)[2]["covered_percent"]
+        for method in ("between_frames", "trilinear")
+    ]
+    assert shares[0] == shares[1] > 95

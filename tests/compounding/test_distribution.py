@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from myosweep.compounding import case_grid, compound_frames
+from myosweep.compounding.placement import most_in_a_voxel, place
+from myosweep.errors import InputError
 from myosweep.geometry import Grid
-from myosweep.io.sweeps import Sweep
+from myosweep.io.sweeps import Rectangle, Sweep
 
 METHODS = ["trilinear", "nearest"]
 seeds = st.integers(0, 2**32 - 1)
@@ -101,3 +103,27 @@ def test_fractions_and_channels_follow_the_8_bit_way(wobbling_sweep: Callable, m
     np.testing.assert_allclose(both.coverage[..., 1], alone.coverage, atol=1e-5)
     quarter = both.values[..., 1][both.coverage[..., 1] > 0]
     np.testing.assert_allclose(quarter, 0.25, atol=2e-4)
+
+
+@pytest.mark.parametrize("method", ["nearest", "trilinear", "gaussian"])
+def test_more_pixels_than_a_sum_holds_are_refused(method: str) -> None:
+    frame = np.full((300, 300), 250, np.uint8)
+    # Ten million pixels in one voxel and its neighbours, then a tenth of them.
+    poses = [np.diag([0.01, 0.01, 0.01, 1.0])] * 120
+    grid = Grid((2, 2, 2), (4.0,) * 3, np.zeros(3), np.eye(3))
+    with pytest.raises(InputError, match=r"11 million pixels each.*\n.*\n.*smaller voxels"):
+        compound_frames([(frame, pose) for pose in poses], grid, method=method, fill=False)
+    made = compound_frames([(frame, pose) for pose in poses[:12]], grid, method=method, fill=False)
+    assert made.values.max() == made.values[made.coverage > 0].min() == 250
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_only_frames_that_meet_in_a_voxel_add_up(axis: int) -> None:
+    """300 frames 1 mm apart, whatever the axis they lie along: five of them within 4 mm."""
+    grid = Grid((9, 9, 9), (2.0,) * 3, np.zeros(3), np.eye(3))
+    poses = np.tile(np.eye(4), (300, 1, 1))
+    poses[:, :3, :3] = 0.05 * np.roll(np.eye(3), axis, axis=0)
+    poses[:, :3, 3] = np.arange(300)[:, None] * np.roll(np.eye(3), axis, axis=0)[:, 2]
+    placed = [place(lambda: np.empty(0), pose, grid, Rectangle(0, 0, 400, 400)) for pose in poses]
+    # A cut through 2 voxels is 4 sqrt(3) / 0.05 = 139 pixels long at most; 162 are reckoned with.
+    assert 3 * 80**2 < most_in_a_voxel(placed, 2.0) <= 5 * 162**2

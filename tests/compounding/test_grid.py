@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -143,3 +144,13 @@ def test_automatic_spacing_looks_at_the_image_alone(wobbling_sweep: Callable) ->
     image = [0, 0, 40, 10]
     assert automatic_spacing([swinging], image) < automatic_spacing([swinging])
     assert case_grid([swinging], image_area=image).spacing[0] == automatic_spacing([swinging], image)
+
+
+def test_sweeps_from_opposite_sides_still_have_axes(wobbling_sweep: Callable) -> None:
+    one = wobbling_sweep(wobble=0.0)
+    turned = one.image_to_world.copy()
+    turned[:, :2] *= -1
+    other = replace(one, image_to_world=turned)
+    grid = case_grid([one, other], "probe", 0.7, "full")
+    np.testing.assert_allclose(np.abs(grid.direction), np.eye(3), atol=1e-9)
+    assert np.linalg.det(grid.direction) == pytest.approx(1)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from myosweep.compounding.detection import cut, find_image
 from myosweep.compounding.fan import draw_fan
@@ -50,6 +51,20 @@ class ImageArea:
         columns = (area.column, area.column + area.columns - 1)
         rows = (area.row, area.row + area.rows - 1)
         return np.array([(column, row) for row in rows for column in columns], np.int64)
+
+    @property
+    def rim(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Pixels of the rectangle that lie next to the area, and for each the nearest pixel of the area.
+
+        Flat indices. Between pixels levels are interpolated: what is written beside the image must not reach
+        into it.
+        """
+        if self.mask is None:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        beside = ndimage.binary_dilation(self.mask, np.ones((3, 3), bool)) & ~self.mask
+        nearest = ndimage.distance_transform_edt(~self.mask, return_distances=False, return_indices=True)
+        inside = np.ravel_multi_index((nearest[0][beside], nearest[1][beside]), self.mask.shape)
+        return np.flatnonzero(beside), np.asarray(inside, np.int64)
 
 
 def image_area_of(sweep: Sweep, setting: AreaSetting) -> ImageArea:

@@ -30,8 +30,7 @@ def absorb(
     """Let a frame have its say on the voxels that it touched, and clear its sums.
 
     own: the frame's (z, y, x, 1, 2); touched: `count` flat indices; values: of the slab; weights: what they
-    had in all, in units of 2^-32; says: for
-    the median takes voxel and value in one number each.
+    had in all, in units of 2^-32; says: for the median takes voxel and value in one number each.
 
     Returns
     -------

@@ -19,6 +19,7 @@ ONE = 4294967296.0
 LEAST = 4096.0
 # A packed sum counts pixels above this bit, and adds up their values below.
 COUNT_BIT = 40
+# More pixels of 255 in a voxel would overflow a packed sum, and a pair of sums, too.
 MOST_PACKED = 1 << (63 - COUNT_BIT)
 
 Floats = NDArray[np.float64]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from myosweep.compounding.area import ImageArea, image_area_of
+from myosweep.compounding.area import image_area_of
 from myosweep.compounding.between import OPEN
 from myosweep.compounding.grid import frame_corners, frame_gaps
 from myosweep.compounding.holes import close_slits, fill_holes, in_parallel, slit_reach
@@ -171,7 +171,7 @@ def compound(
         weights = pixel_weights(area, blending if combine == "mean" else "none")
         for frame in usable.tolist():
             _require_finite(sweep.image_to_world[frame])
-            read = partial(cache.read, sweep.frames, _part(area), number, frame)
+            read = partial(cache.read, sweep.frames, area, number, frame)
             placed.append(place(read, sweep.image_to_world[frame], grid, area.rectangle, weights))
     if not placed:
         raise InputError(
@@ -212,11 +212,6 @@ def _require_finite(matrix: Matrix) -> None:
 
 def _itself(pixels: NDArray[Any]) -> NDArray[Any]:
     return pixels
-
-
-def _part(area: ImageArea) -> tuple[slice, slice]:
-    of = area.rectangle
-    return slice(of.row, of.row + of.rows), slice(of.column, of.column + of.columns)
 
 
 def _left_out(sweep: Sweep) -> list[dict[str, str]]:

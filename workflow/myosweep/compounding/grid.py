@@ -20,6 +20,8 @@ BYTES_PER_VOXEL = 10
 PART_OF_MEMORY = 0.7
 # Shorter ways than this have no direction that could be trusted.
 SHORTEST_WAY_MM = 2.0
+# Directions whose mean is shorter than this part of them have none in common.
+LEAST_COMMON = 0.05
 
 
 def case_grid(
@@ -112,7 +114,8 @@ def automatic_spacing(sweeps: Sequence[Sweep], image_area: AreaSetting = "full")
 def probe_axes(sweeps: Sequence[Sweep]) -> NDArray[np.float64]:
     """3 x 3 world directions of x (lateral), y (along the beam) and z (along the sweep) as columns.
 
-    y is the mean direction of the image's columns, z the main direction of travel made orthogonal to y, with
+    y is the mean direction of the image's columns (that of the first frame where sweeps from all sides cancel
+    each other), z the main direction of travel made orthogonal to y, with
     the sign that makes x point along the image's rows.
     """
     lateral = np.concatenate([sweep.image_to_world[sweep.valid, :3, 0] for sweep in sweeps])
@@ -120,8 +123,13 @@ def probe_axes(sweeps: Sequence[Sweep]) -> NDArray[np.float64]:
     # A probe turned round between sweeps must not cancel the mean.
     lateral = lateral * np.where(lateral @ lateral[0] < 0, -1.0, 1.0)[:, np.newaxis]
     y = beam.mean(axis=0)
+    if np.linalg.norm(y) < LEAST_COMMON * np.linalg.norm(beam, axis=1).mean():
+        y = beam[0].copy()
     y /= np.linalg.norm(y)
     normal = np.cross(lateral.mean(axis=0), y)
+    if np.linalg.norm(normal) < LEAST_COMMON * np.linalg.norm(lateral, axis=1).mean():
+        normal = np.cross(lateral[0], beam[0])
+        normal -= (normal @ y) * y
     normal /= np.linalg.norm(normal)
     ways = []
     for sweep in sweeps:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from myosweep.compounding.area import ImageArea
 from myosweep.geometry import Grid, Matrix
 from myosweep.io.sweeps import Rectangle
 
@@ -54,7 +55,11 @@ class Placed:
     @property
     def slices(self) -> tuple[float, float]:
         """The lowest and the highest slice index that the used area reaches."""
-        row = self.image_to_index[2]
+        return self.along(2)
+
+    def along(self, axis: int) -> tuple[float, float]:
+        """The lowest and the highest index along an axis (x, y, z) that the used area reaches."""
+        row = self.image_to_index[axis]
         ends = [
             row[0] * c + row[1] * r + row[3] for c in (0, self.shape[1] - 1) for r in (0, self.shape[0] - 1)
         ]
@@ -78,21 +83,34 @@ class Cache:
         self._limit = limit
         self._held: OrderedDict[tuple[int, int], NDArray[Any]] = OrderedDict()
         self._bytes = 0
+        self._rims: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
         self._lock = Lock()
 
-    def read(self, source: Any, part: tuple[slice, slice], number: int, frame: int) -> NDArray[Any]:
-        """The part of a frame of a source, contiguous; `number` tells sources apart."""
+    def read(self, source: Any, area: ImageArea, number: int, frame: int) -> NDArray[Any]:
+        """The area's rectangle of a frame, its rim as in the area; `number` tells sources apart."""
         key = (number, frame)
         with self._lock:
             if key in self._held:
                 self._held.move_to_end(key)
                 return self._held[key]
-            pixels = np.ascontiguousarray(np.asarray(source[frame])[part])
+            pixels = self._cut(source[frame], area, number)
             self._held[key] = pixels
             self._bytes += pixels.nbytes
             while self._bytes > self._limit and len(self._held) > 1:
                 self._bytes -= self._held.popitem(last=False)[1].nbytes
             return pixels
+
+    def _cut(self, frame: NDArray[Any], area: ImageArea, number: int) -> NDArray[Any]:
+        of = area.rectangle
+        part = np.asarray(frame)[of.row : of.row + of.rows, of.column : of.column + of.columns]
+        if area.mask is None:
+            return np.ascontiguousarray(part)
+        pixels = np.array(part, order="C")
+        if number not in self._rims:
+            self._rims[number] = area.rim
+        rim, inside = self._rims[number]
+        pixels.reshape(-1)[rim] = pixels.reshape(-1)[inside]
+        return pixels
 
 
 def place(
@@ -138,6 +156,27 @@ def touching(ranges: NDArray[np.float64], bottom: int, top: int, reach: float) -
     """Which of (item, (lowest slice, highest slice)) come within `reach` slices of bottom to top - 1."""
     near = (ranges[:, 0] < top - 1 + reach) & (ranges[:, 1] > bottom - reach)
     return [int(index) for index in np.flatnonzero(near)]
+
+
+def most_in_a_voxel(placed: Sequence[Placed], wide: float) -> float:
+    """A bound of the number of pixels in any cube of `wide` voxels.
+
+    Of a frame, so many lie in a cut through the cube; the frames that reach one slice of the cubes are
+    counted, along the axis that parts frames best.
+    """
+    if not placed:
+        return 0.0
+    # No cut through a cube is longer than sqrt(3) of its edge.
+    sizes = np.array([np.linalg.norm(item.image_to_index[:3, :2], axis=0).min() for item in placed])
+    most = np.minimum((2 * wide / sizes + 2) ** 2, [item.shape[0] * item.shape[1] for item in placed])
+    worst = np.inf
+    for axis in range(3):
+        low, high = np.array([item.along(axis) for item in placed]).T
+        # Frames begin before others end at the same place.
+        places, change = np.concatenate([low - wide / 2, high + wide / 2]), np.concatenate([most, -most])
+        order = np.lexsort((-change, places))
+        worst = min(worst, float(np.cumsum(change[order]).max()))
+    return worst
 
 
 def slice_ranges(placed: Sequence[Placed]) -> NDArray[np.float64]:

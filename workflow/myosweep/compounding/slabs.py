@@ -20,13 +20,17 @@ from myosweep.compounding.distribution import (
     finish,
     unpack,
 )
-from myosweep.compounding.placement import Pair, Placed, slice_ranges, touching
+from myosweep.compounding.placement import Pair, Placed, most_in_a_voxel, slice_ranges, touching
 from myosweep.compounding.plan import Plan
 from myosweep.compounding.spreading import KINDS, spread
 from myosweep.compounding.voxels import finish_nearest, take_nearest
+from myosweep.errors import InputError
 from myosweep.geometry import Matrix
 
 Images = NDArray[np.float32]
+
+# A frame that goes this part of its way in front of the other's plane slides in that plane.
+SLIDING = 0.05
 
 
 class Slabs:
@@ -42,6 +46,15 @@ class Slabs:
         Of the grid, (z, y, x).
     voxel_mm
         Its smallest spacing.
+    plan
+        How they become a volume.
+    channels
+        Of the frames; 0 for frames (row, column).
+
+    Raises
+    ------
+    InputError
+        More pixels may fall into one voxel than its sum can hold.
     """
 
     def __init__(
@@ -60,14 +73,35 @@ class Slabs:
         self._pair_ranges = np.array([(e[:, 0].min(), e[:, 1].max()) for e in ends], np.float64).reshape(
             -1, 2
         )
-        self._packed = plan.method == "nearest" and plan.combine == "mean" and self._may_pack()
+        joined = [
+            pair
+            for pair in pairs
+            if pair.bridged and not _slides(placed[pair.first], placed[pair.second], pair)
+        ]
+        followed, led = {pair.first for pair in joined}, {pair.second for pair in joined}
+        self._lonely = {i for i in range(len(placed)) if i not in followed or i not in led}
+        self._require_room()
+        alike = not channels and not any(item.weights.size for item in placed)
+        self._packed = plan.method == "nearest" and plan.combine == "mean" and alike
 
-    def _may_pack(self) -> bool:
-        """Whether pixels count equally and no voxel can get more of them than a packed sum counts."""
-        if self._channels or any(item.weights.size for item in self._placed):
-            return False
-        sizes = [np.linalg.norm(item.image_to_index[:3, :2], axis=0).min() for item in self._placed]
-        return bool(sum((2 / size + 2) ** 2 for size in sizes) < MOST_PACKED)
+    def _require_room(self) -> None:
+        """Refuse what would overflow a sum."""
+        method, reach = self._plan.method, 2 * self._plan.radius_voxels
+        # Across the voxels that a pixel gives to; a voxel that looks for pixels takes one of each frame.
+        wide = {"nearest": 1.0, "squared_distance": reach, "gaussian": reach}.get(method, 2.0)
+        giving = [
+            item
+            for i, item in enumerate(self._placed)
+            if method in KINDS or (method == "between_frames" and i in self._lonely)
+        ]
+        worst = most_in_a_voxel(giving, wide)
+        if worst >= MOST_PACKED:
+            raise InputError(
+                "compounding.spacing_mm",
+                f"voxels of {self._voxel_mm:g} mm that may get {worst / 1e6:.0f} million pixels each",
+                f"at most {MOST_PACKED / 1e6:.0f} million",
+                "choose smaller voxels",
+            )
 
     def make(self, bottom: int, top: int) -> tuple[Images, Images]:
         """Values and coverage of slices bottom to top - 1, float32 (z, y, x) or (z, y, x, channel).
@@ -100,10 +134,8 @@ class Slabs:
         return touching(self._ranges, bottom, bottom + count, reach)
 
     def _add_lonely(self, bottom: int, values: Images, coverage: Images) -> None:
-        """Distribute frames that have no neighbour on one side to the voxels that are still unknown."""
-        followed = {pair.first for pair in self._pairs if pair.bridged}
-        led = {pair.second for pair in self._pairs if pair.bridged}
-        near = [i for i in self._near(bottom, len(values), 1.0) if i not in followed or i not in led]
+        """Distribute frames that lead to no other on one side to the voxels that are still unknown."""
+        near = [i for i in self._near(bottom, len(values), 1.0) if i in self._lonely]
         if near:
             own_values, own_coverage = np.zeros_like(values), np.zeros_like(coverage)
             self._sum(near, bottom, own_values, own_coverage)
@@ -203,7 +235,8 @@ class Slabs:
 
     def _take_nearest(self, bottom: int, values: Images, coverage: Images) -> None:
         square = np.full(values.shape[:3], np.inf, np.float32)
-        reach, within = self._plan.reach_mm, 0.5 * self._voxel_mm
+        within = 0.5 * self._voxel_mm
+        reach = max(self._plan.reach_mm, within)
         for index in self._near(bottom, len(values), reach / self._voxel_mm + 1):
             item = self._placed[index]
             take_nearest(
@@ -219,6 +252,14 @@ class Slabs:
                 square,
             )
         finish_nearest(square, within, coverage[..., 0])
+
+
+def _slides(one: Placed, two: Placed, pair: Pair) -> bool:
+    """Whether a frame lies in the plane of the one before: there is nothing between them."""
+    columns, rows = two.shape[1] - 1, two.shape[0] - 1
+    corners = np.array([(0, 0, 0, 1), (columns, 0, 0, 1), (0, rows, 0, 1), (columns, rows, 0, 1)], np.float64)
+    away = one.index_to_image[2] @ two.image_to_index @ corners.T
+    return bool(np.abs(away).max() < SLIDING * pair.gap_mm)
 
 
 def _shifted(matrix: Matrix, bottom: int) -> Matrix:
