@@ -7,22 +7,16 @@ from myosweep.io.files import write_json
 from myosweep.io.recordings import read_sweeps
 from myosweep.io.volumes import write_volume
 
-world, options, settings = snakemake.params.world, snakemake.params.recordings, snakemake.params.settings
-area = settings["image_area"]
-grid = case_grid(
-    read_sweeps(snakemake.params.case_sweeps, world, options),
-    settings["axes"],
-    settings["spacing_mm"],
-    area,
-    read_sweeps(snakemake.params.base_sweeps, world, options),
-)
-volume, coverage, summary = compound(
-    read_sweeps(snakemake.params.sweeps, world, options),
-    grid,
-    image_area=area,
-    threads=2,
-    **{name: value for name, value in settings.items() if name not in ("axes", "spacing_mm", "image_area")},
-)
+params = snakemake.params
+settings = dict(params.settings)
+area, axes, spacing = (settings.pop(name) for name in ("image_area", "axes", "spacing_mm"))
+# Each recording is read once: compressed frames are unpacked, and an estimated offset of time takes them all.
+case = read_sweeps(params.case_sweeps, params.world, params.recordings)
+rows = (params.sweeps, params.base_sweeps)
+own, base = ([case[params.case_sweeps.index(row)] for row in some] for some in rows)
+grid = case_grid(case, axes, spacing, area, base)
+del case, base
+volume, coverage, summary = compound(own, grid, image_area=area, threads=2, **settings)
 write_volume(snakemake.output.volume, volume)
 write_volume(snakemake.output.coverage, coverage)
 write_json(snakemake.output.summary, summary)
