@@ -4,6 +4,7 @@ import pandas as pd
 from myosweep.report.methods import methods_text
 from myosweep.report.tables import Case, Measurement, read_metrics
 from myosweep.report.trust import KINDS, flags_of, registration_rows
+from myosweep.settings import read_schema
 
 
 def measured(source, volume, status="measured", structure="GM", error=math.nan, reason=""):
@@ -129,3 +130,26 @@ def test_labels_that_are_only_measured_flag_no_case():
     rows = [measured("labels_zoi", 170.0, error=-15.0), measured("labels_shape", 200.0, error=-1.0)]
     assert kinds(Case("p01", measurements=rows)) == ["disagreement", "error"]
     assert kinds(Case("p01", measurements=rows), compared=["labels_shape", "unet"]) == []
+
+
+def test_every_way_of_compounding_has_words() -> None:
+    properties = read_schema()["properties"]["compounding"]["properties"]
+    defaults = {name: part["default"] for name, part in properties.items()}
+    fills = [True, False, *properties["fill"]["anyOf"][1]["enum"]]
+    texts = set()
+    for key, values in (
+        ("method", properties["method"]["enum"]),
+        ("combine", properties["combine"]["enum"]),
+        ("fill", fills),
+    ):
+        for value in values:
+            text = " ".join(methods_text({"compounding": {**defaults, key: value}}))
+            assert "by the method" not in text
+            assert "combined by" not in text
+            texts.add((key, text))
+    # True and "between", False and "none" are the same.
+    assert (
+        len(texts) == len(properties["method"]["enum"]) + len(properties["combine"]["enum"]) + len(fills) - 2
+    )
+    reached = " ".join(methods_text({"compounding": {**defaults, "fill_reach_mm": 4}}))
+    assert "up to 4 mm from data" in reached

@@ -88,7 +88,6 @@ def megabytes(least, per_input_mb=0.0):
     return needed
 
 
-@cache
 def foretold_voxels(case):
     """Size of a case's grid as screening foretold it, 0 where that is not known yet."""
     screen = Path(f"results/screen/{case}.json")
