@@ -54,7 +54,7 @@ def test_the_gravest_flag_comes_first():
         [{"acquisition": "superficial", "accepted": False, "reason": "overlap"}],
         [{"acquisition": "deep", "sweep": "1", "frames": "100", "usable_frames": "50", "left_out": "0-49"}],
         {
-            "structures_filled_percent": 40.0,
+            "structures_far_percent": 40.0,
             "confidence": {"GM": 0.1, "SOL": 0.5},
             "open_outline_mm": {"labels_shape": {"GM": 30.0, "SOL": 90.0}},
         },
@@ -69,7 +69,7 @@ def test_the_gravest_flag_comes_first():
         "partial",
         "registration",
         "open",
-        "filled",
+        "far",
         "frames",
         "confidence",
         "border",
