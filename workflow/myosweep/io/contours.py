@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myosweep.errors import InputError
+from myosweep.io.drawn_names import BACKGROUND_NAME, meanings, plain
 from myosweep.io.sweeps import Contour, Sweep
 from myosweep.progress import log
 
 CONTOURS = "contours"
-# In `contour_names`: an object whose contours say that a frame was looked at, and draw nothing.
-BACKGROUND_NAME = "background"
 
 # The ends of an open contour may be so far apart, as a part of its length.
 LARGEST_OPENING = 0.1
@@ -69,7 +68,7 @@ def masks_by_structure(
         means no structure; an open contour is wide open; a structure was drawn twice; structures overlap
         widely.
     """
-    meaning = _meanings(structures, contour_names or {})
+    meaning = meanings(structures, contour_names or {})
     if not sweep.contours:
         raise InputError(
             sweep.path,
@@ -80,7 +79,7 @@ def masks_by_structure(
     by_frame: dict[int, dict[str, list[Contour]]] = {}
     unknown: dict[str, int] = {}
     for contour in sweep.contours:
-        name = meaning.get(_plain(contour.name))
+        name = meaning.get(plain(contour.name))
         if name is None:
             unknown[contour.name] = unknown.get(contour.name, 0) + 1
         else:
@@ -115,23 +114,6 @@ def masks_from_contours(
     found = masks_by_structure(sweep, structures, annotated, contour_names)
     masks = {frame: mask for own in found.values() for frame, mask in own.items()}
     return dict(sorted(masks.items()))
-
-
-def _plain(name: str) -> str:
-    return " ".join(name.split()).casefold()
-
-
-def _meanings(structures: Mapping[str, int], contour_names: Mapping[str, str]) -> dict[str, str]:
-    for typed, name in contour_names.items():
-        if name not in structures and name != BACKGROUND_NAME:
-            raise InputError(
-                f"configuration, key recordings.contour_names.{typed}",
-                f"{name}, which is no structure",
-                f"one of {', '.join(structures)}, or {BACKGROUND_NAME}",
-                "correct the name, or add it to the setting `structures`",
-            )
-    typed_names = {_plain(typed): name for typed, name in contour_names.items()}
-    return typed_names | {_plain(name): name for name in structures}
 
 
 def _tell_names(
