@@ -68,12 +68,12 @@ rule export_segmentation:
         "results/{stage}/{source}/{case}.mha",
     output:
         "results/{stage}/{source}/{case}.seg.nrrd",
-    wildcard_constraints:
-        stage="labels|predict",
     log:
         "results/logs/export_segmentation/{stage}/{source}/{case}.log",
     benchmark:
         "results/benchmarks/export_segmentation/{stage}/{source}/{case}.tsv"
+    wildcard_constraints:
+        stage="labels|predict",
     conda:
         "../../envs/myosweep.yaml"
     threads: processors(1)

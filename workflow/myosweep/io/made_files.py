@@ -112,7 +112,7 @@ def edited_problems(edited: Iterable[Path], cases_table: str) -> list[InputError
                 "changed since the workflow wrote it, and the next run could overwrite it",
                 "made files as they were made; what was drawn by hand lies outside of results/",
                 f"`mkdir -p labels && mv {path} {target}`, then write {target} into the cell `labels` of "
-                f"case {case} in {cases_table}: it is taken over made labels. Or delete it to have it made again",
+                f"case {case} in {cases_table}: it replaces made labels. Or delete it to have it made again",
             )
         )
     return problems

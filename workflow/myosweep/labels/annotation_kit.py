@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ _STEP = 0.1
 
 
 def path_lengths(positions: NDArray[np.float64], step_mm: float) -> NDArray[np.float64]:
-    """Length of the path up to each position (n, 3), in mm, measured along points at least `step_mm` apart."""
+    """Length of the path up to each position (n, 3), in mm, along points at least `step_mm` apart."""
     corners = [0]
     for index in range(1, len(positions)):
         if np.linalg.norm(positions[index] - positions[corners[-1]]) >= step_mm:
@@ -69,7 +70,7 @@ def frames_to_outline(sweep: Sweep, annotated: Collection[int], every_mm: float)
     done = [at for at, frame in enumerate(usable.tolist()) if frame in annotated]
     anchors = sorted({0, len(usable) - 1, *done})
     chosen = set(anchors)
-    for first, last in zip(anchors[:-1], anchors[1:], strict=True):
+    for first, last in pairwise(anchors):
         chosen.update(first + at for at in _evenly(along[first : last + 1], every_mm))
     return [int(usable[at]) for at in sorted(chosen.difference(done))]
 

@@ -1,4 +1,4 @@
-"""Labels drawn by hand, put onto the grid that they were drawn on: programs crop and pad, they do not move."""
+"""Labels drawn by hand, put onto the grid that they were drawn on: programs crop and pad."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _refuse(drawn: Grid, grid: Grid, where: str | Path, what: str) -> None:
     raise InputError(
         where,
         f"a grid of {drawn.size} voxels of {_spacing(drawn)} mm: {what}",
-        f"the base acquisition's, {grid.size} voxels of {_spacing(grid)} mm, in the same place, or a part of it",
+        f"the base acquisition's, {grid.size} voxels of {_spacing(grid)} mm, in the same place, or a part",
         _REMEDY,
     )
 
