@@ -51,9 +51,14 @@ def test_a_touch_and_a_copy_are_no_edits(tmp_path: Path) -> None:
 
 def test_a_killed_or_failed_job_leaves_no_wrong_record(tmp_path: Path) -> None:
     path = make(tmp_path / "shape" / "p01.mha")
-    with pytest.raises(OSError, match="disk"), made_file(path):
-        path.write_text("half of the next")
-        raise OSError("no space left on disk")
+
+    def fail() -> None:
+        with made_file(path):
+            path.write_text("half of the next")
+            raise OSError("no space left on disk")
+
+    with pytest.raises(OSError, match="disk"):
+        fail()
     assert not record_of(path).exists()
     assert edited_files([path.parent]) == []
 
