@@ -69,6 +69,7 @@ wildcard_constraints:
     model="[^/]+",
     source="[^/]+",
     sweep="[^/]+",
+    stage="labels|predict",
 
 
 def hold_folder():

@@ -72,8 +72,6 @@ rule export_segmentation:
         "results/logs/export_segmentation/{stage}/{source}/{case}.log",
     benchmark:
         "results/benchmarks/export_segmentation/{stage}/{source}/{case}.tsv"
-    wildcard_constraints:
-        stage="labels|predict",
     conda:
         "../../envs/myosweep.yaml"
     threads: processors(1)

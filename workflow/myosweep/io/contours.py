@@ -18,6 +18,9 @@ CONTOURS = "contours"
 LARGEST_OPENING = 0.1
 # Two contours of one object that share more than this part of the larger one were meant to be one.
 DRAWN_TWICE = 0.9
+# Contours of one object that cross are patches of one region; those that share more than this part of the
+# larger one are two drawings of it, by two annotators for example.
+DRAWN_ANEW = 0.5
 # Structures drawn one by one overlap along their common border; beyond this part of the smaller one, one of
 # them bears the wrong name.
 LARGEST_OVERLAP = 0.2
@@ -162,6 +165,16 @@ def _structure_mask(sweep: Sweep, name: str, contours: Sequence[Contour]) -> Mas
                 "one contour around a structure, and others only around its holes",
                 "remove one of them",
             )
+        for other in filled[:at]:
+            shared = np.count_nonzero(mask & other)
+            if shared < np.count_nonzero(mask) and shared > DRAWN_ANEW * np.count_nonzero(other):
+                raise InputError(
+                    f"{sweep.path}, frame {contours[0].frame}",
+                    f"two contours of {name} that share {100 * shared / np.count_nonzero(other):.0f} % of "
+                    "the larger one: drawn twice, by two annotators for example",
+                    "one drawing of a structure on a frame",
+                    "remove one of them, or give the objects of the second annotator other names",
+                )
         if region is None:
             region = mask.copy()
         elif around and not (mask & ~region).any():
