@@ -231,6 +231,8 @@ REFUSED: list[Any] = [
         filled(1), segment(0, "GM", 1, 0) | {"Segment0_LabelValue": "one"}, "'one'", id="value a word"
     ),
     pytest.param(filled(1), {}, "without a segment", id="no segment"),
+    pytest.param(filled(1, 0, 0), segment(0, "GM", 1, 0), "3 layers for 1 segments", id="many layers"),
+    pytest.param(filled(1), segment(0, "", 1, 0), "named Segment_1", id="no name"),
     pytest.param(
         filled(1),
         segment(0, "GM", 1, 0) | {"Segmentation_MasterRepresentation": "Fractional labelmap"},
@@ -264,6 +266,14 @@ def test_an_empty_segmentation_and_a_file_that_ends_early(tmp_path: Path) -> Non
     (tmp_path / "t.seg.nrrd").write_bytes(whole[:-40])
     with pytest.raises(InputError):
         read_segmentation(tmp_path / "t.seg.nrrd", STRUCTURES)
+
+
+def test_a_name_that_is_no_text(tmp_path: Path) -> None:
+    path = write_slicer(tmp_path / "s.seg.nrrd", filled(1), **segment(0, "Sol-us", 1, 0))
+    path.write_bytes(path.read_bytes().replace(b"Sol-us", b"Sol\xe9us"))
+    with pytest.raises(InputError, match=r"Sol\?us") as caught:
+        check_segmentation(path, STRUCTURES)
+    assert str(caught.value).encode()
 
 
 def test_other_volumes_are_read_as_they_are(tmp_path: Path) -> None:

@@ -55,7 +55,8 @@ def segments_of(path: str | Path, header: Header) -> list[Segment]:
     Raises
     ------
     InputError
-        There is no segment, the labels are not binary, a field is no number, segments share layer and value.
+        There is no segment, the labels are not binary, a field is no number, there are more layers than
+        segments, segments share layer and value.
     """
     fields = header.metadata
     for key in ("Segmentation_SourceRepresentation", "Segmentation_MasterRepresentation"):
@@ -69,7 +70,9 @@ def segments_of(path: str | Path, header: Header) -> list[Segment]:
     found: list[Segment] = []
     while f"Segment{len(found)}_ID" in fields and len(found) < _MOST_SEGMENTS:
         at = f"Segment{len(found)}"
-        name = fields.get(f"{at}_Name", fields[f"{at}_ID"])
+        name = fields.get(f"{at}_Name", "").strip() or fields[f"{at}_ID"].strip() or "(no name)"
+        # Bytes that are no UTF-8 come as halves of characters, which no table takes.
+        name = name.encode(errors="replace").decode()
         layer = _number(path, fields, f"{at}_Layer", len(found), 0, header.components - 1)
         found.append(Segment(name, layer, _number(path, fields, f"{at}_LabelValue", 1, 1, 2**31)))
     # An empty segmentation is one voxel, because an image without voxels cannot be written.
@@ -79,6 +82,13 @@ def segments_of(path: str | Path, header: Header) -> list[Segment]:
             "a segmentation without a segment" if not found else "an empty segmentation",
             "segments named like the structures",
             "draw the structures in 3D Slicer's Segment Editor and save again",
+        )
+    if header.components > max(1, len(found)):
+        raise InputError(
+            path,
+            f"{header.components} layers for {len(found)} segments",
+            "at least one segment in every layer",
+            "save the segmentation in 3D Slicer again",
         )
     _refuse_merged(path, found)
     return found
