@@ -24,6 +24,8 @@ from myosweep.progress import log
 # The probe's path is measured from point to point so far apart, as a part of the distance between annotated
 # frames: the tremor of a hand would lengthen it.
 _STEP = 0.1
+# A stretch that is longer by this part is let pass: jitter of tracking lengthens what was spaced exactly.
+_LET_PASS = 0.1
 
 
 def path_lengths(positions: NDArray[np.float64], step_mm: float) -> NDArray[np.float64]:
@@ -54,7 +56,8 @@ def frames_to_outline(sweep: Sweep, annotated: Collection[int], every_mm: float)
     annotated
         Frames that have a mask.
     every_mm
-        The largest distance between outlined frames along the probe's path (of the image's centre).
+        The largest distance between outlined frames along the probe's path (of the image's centre); a tenth
+        more is let pass.
 
     Returns
     -------
@@ -76,9 +79,9 @@ def frames_to_outline(sweep: Sweep, annotated: Collection[int], every_mm: float)
 
 
 def _evenly(along: NDArray[np.float64], most: float) -> list[int]:
-    """Positions in an ascending list that part it into even stretches of at most `most`, where it allows."""
+    """Positions in an ascending list that part it into even stretches of about `most`, where it allows."""
     length = float(along[-1] - along[0])
-    least = max(1, int(np.ceil(length / most - 1e-6)))
+    least = max(1, int(np.ceil(length / (most * (1 + _LET_PASS)) - 1e-6)))
     found: list[int] = []
     # Positions stand where they stand: some more stretches make up for rounding to the nearest.
     for parts in range(least, min(2 * least, len(along)) + 1):
@@ -86,7 +89,7 @@ def _evenly(along: NDArray[np.float64], most: float) -> list[int]:
         after = np.clip(np.searchsorted(along, targets), 1, len(along) - 1)
         nearer = targets - along[after - 1] <= along[after] - targets
         found = np.unique(np.where(nearer, after - 1, after)).tolist()
-        if np.diff(along[found]).max(initial=0) <= most * (1 + 1e-6):
+        if np.diff(along[found]).max(initial=0) <= most * (1 + _LET_PASS):
             break
     return found
 
