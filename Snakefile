@@ -15,6 +15,7 @@ include: "workflow/rules/screen.smk"
 include: "workflow/rules/compound.smk"
 include: "workflow/rules/register.smk"
 include: "workflow/rules/labels.smk"
+include: "workflow/rules/annotate.smk"
 include: "workflow/rules/confidence.smk"
 include: "workflow/rules/segment.smk"
 include: "workflow/rules/measure.smk"
@@ -29,3 +30,5 @@ rule all:
         "results/metrics.csv",
         "results/report/index.html",
         "results/provenance.json",
+        "results/labels/labels.txt",
+        segmentations,

@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from myosweep.geometry import Grid
 from myosweep.io.annotations import write_mask
 from myosweep.io.calibration import write_calibration
 from myosweep.io.plus import write_sequence
+from myosweep.io.segmentations import write_segmentation
+from myosweep.io.volumes import Volume
 from myosweep.screening import frame_ranges, gather_screen, read_excluded, screen_case, write_screens
 
 FRAMES, ROWS, COLUMNS = 11, 6, 8
@@ -291,3 +294,16 @@ def test_real_recordings(plus_data: Path) -> None:
     # A freehand sweep of a bone: frames tenths of a millimetre apart, some centimetres in all.
     assert 0.01 < sweep["gap_median_mm"] < 5
     assert 10 < sweep["length_mm"] < 1000
+
+
+def test_a_segmentation_with_strange_names_excludes_its_case(
+    tmp_path: Path, recording: dict[str, Any]
+) -> None:
+    grid = Grid((3, 3, 3), (1.0, 1.0, 1.0), np.zeros(3), np.eye(3))
+    path = tmp_path / "p01.seg.nrrd"
+    write_segmentation(path, Volume(np.ones((3, 3, 3), np.uint8), grid), {"Soleus": 1})
+    screen = screen_case("p01", [recording], STRUCTURES, volumes=[str(path)])
+    assert screen["status"] == "excluded"
+    assert "the segment named Soleus" in screen["reason"]
+    names = {"contour_names": {"soleus": "SOL"}}
+    assert screen_case("p01", [recording], STRUCTURES, volumes=[str(path)], options=names)["reason"] == ""

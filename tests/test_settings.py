@@ -45,6 +45,7 @@ def test_four_keys_are_enough() -> None:
         "smooth_3d": False,
     }
     assert complete["confidence"] == {"alpha": 2.0, "beta": 90.0, "gamma": 0.05, "where": "slices"}
+    assert complete["annotation_kit"] == {"every_mm": 20.0}
     assert complete["segmentation"]["models"] == []
     assert "simulate" not in complete
 
@@ -138,6 +139,9 @@ def test_every_problem_is_told_at_once() -> None:
         ({"structures": {}}, "structures", "{}", "at least one line", ""),
         ({"structures": {"GM": 255}}, "structures.GM", "255", "at most 254", ""),
         ({"structures": {"GM": 1, "GL": 1}}, "structures.GL", "the label of GM", "of its own", "such as 2"),
+        ({"structures": {"GM": 1, "gm": 2}}, "structures.gm", "the same as GM", "of its own", "gm_2"),
+        ({"structures": {"Unknown": 1}}, "structures.Unknown", "no structure", "of its own", "Unknown_2"),
+        ({"annotation_kit": {"every_mm": 0}}, "annotation_kit.every_mm", "0", "more than 0, in mm", "20.0"),
         ({"structures": {"GM": 1, True: 2}}, "structures.True", "not read as text", "a name", "quotes"),
         ({"segmentation": {"models": ["unett"]}}, "segmentation.models", "unett", "unet", "write unet"),
         ({"segmentation": {"models": ["unet", "unet"]}}, "segmentation.models", "twice", "repetition", ""),
@@ -270,7 +274,7 @@ def test_whatever_is_given_is_completed_or_explained(config: dict[str, Any]) -> 
 
 
 def test_planning_imports_nothing_heavy() -> None:
-    modules = ("settings", "io.tables", "screening", "sources", "cohort")
+    modules = ("settings", "io.tables", "io.made_files", "screening", "sources", "cohort")
     heavy = ("numpy", "pandas", "scipy", "SimpleITK", "torch", "numba")
     code = (
         f"import sys, {', '.join(f'myosweep.{name}' for name in modules)};"

@@ -141,6 +141,8 @@ def test_survey_counts_volumes_areas_and_fill(case):
     assert counted.fill_distance_mm == pytest.approx((1.25, 1.25), abs=0.03)
     assert counted.filled.sum() == 4 * 30 * 33
     assert counted.muscle_filled.sum() == (labels[10:14] > 0)[:, :, :33].sum()
+    far = scene.coverage[10:14, :, :33] < -3.0
+    assert counted.muscle_far.sum() == ((labels[10:14, :, :33] > 0) & far).sum()
     assert counted.box == ((0, 39), (0, 29), (0, 32))
 
 
@@ -170,6 +172,7 @@ def test_summary_says_what_the_report_needs(drawn):
     summary = read_json(drawn / "summary.json")
     assert summary["sources"] == ["labels_shape", "unet"]
     assert 0 < summary["structures_filled_percent"] < 100
+    assert 0 <= summary["structures_far_percent"] <= summary["structures_filled_percent"]
     # The second structure is cut off by the end of the volume, but its outline is closed in every slice.
     assert summary["open_outline_mm"]["labels_shape"]["GM"] == 0
 

@@ -115,6 +115,12 @@ def test_a_structure_drawn_twice_is_refused() -> None:
     refused("frame 7", "two contours of GM", contours=twice)
 
 
+def test_two_annotators_objects_of_one_name_are_refused() -> None:
+    # Each has drawn the same muscle, a little aside; neither outline lies within the other.
+    both = [("GM", 7, box(2, 2, 20, 20)), ("gm ", 7, box(3, 4, 20, 18))]
+    refused("frame 7", "share 86 % of the larger one", contours=both)
+
+
 def test_a_structure_at_the_images_edge_is_cut_there() -> None:
     found = one_mask(("GM", 0, box(-30, -30, 40, 35)))
     np.testing.assert_array_equal(found == 150, filled(0, 0, 10, 5))

@@ -223,6 +223,13 @@ def test_ids_stay_text(name: str, tmp_path_factory: pytest.TempPathFactory) -> N
             "file",
             "correct",
         ),
+        (
+            changed(CASES, 2, labels="./results/labels/shape/p01.seg.nrrd"),
+            "row 2, column labels",
+            "writes files of its own",
+            "outside of results/",
+            "mv results/labels/shape/p01.seg.nrrd labels/`",
+        ),
         (changed(CASES, 2, reference="data"), "row 2, column reference", "not a file", "file", "correct"),
         (changed(CASES, 2, reference="data/REF.mha"), "row 2, column reference", "", "", "31\tdata/ref.mha"),
         (

@@ -4,6 +4,7 @@ import pandas as pd
 from myosweep.report.methods import methods_text
 from myosweep.report.tables import Case, Measurement, read_metrics
 from myosweep.report.trust import KINDS, flags_of, registration_rows
+from myosweep.settings import read_schema
 
 
 def measured(source, volume, status="measured", structure="GM", error=math.nan, reason=""):
@@ -53,7 +54,7 @@ def test_the_gravest_flag_comes_first():
         [{"acquisition": "superficial", "accepted": False, "reason": "overlap"}],
         [{"acquisition": "deep", "sweep": "1", "frames": "100", "usable_frames": "50", "left_out": "0-49"}],
         {
-            "structures_filled_percent": 40.0,
+            "structures_far_percent": 40.0,
             "confidence": {"GM": 0.1, "SOL": 0.5},
             "open_outline_mm": {"labels_shape": {"GM": 30.0, "SOL": 90.0}},
         },
@@ -68,7 +69,7 @@ def test_the_gravest_flag_comes_first():
         "partial",
         "registration",
         "open",
-        "filled",
+        "far",
         "frames",
         "confidence",
         "border",
@@ -129,3 +130,26 @@ def test_labels_that_are_only_measured_flag_no_case():
     rows = [measured("labels_zoi", 170.0, error=-15.0), measured("labels_shape", 200.0, error=-1.0)]
     assert kinds(Case("p01", measurements=rows)) == ["disagreement", "error"]
     assert kinds(Case("p01", measurements=rows), compared=["labels_shape", "unet"]) == []
+
+
+def test_every_way_of_compounding_has_words() -> None:
+    properties = read_schema()["properties"]["compounding"]["properties"]
+    defaults = {name: part["default"] for name, part in properties.items()}
+    fills = [True, False, *properties["fill"]["anyOf"][1]["enum"]]
+    texts = set()
+    for key, values in (
+        ("method", properties["method"]["enum"]),
+        ("combine", properties["combine"]["enum"]),
+        ("fill", fills),
+    ):
+        for value in values:
+            text = " ".join(methods_text({"compounding": {**defaults, key: value}}))
+            assert "by the method" not in text
+            assert "combined by" not in text
+            texts.add((key, text))
+    # True and "between", False and "none" are the same.
+    assert (
+        len(texts) == len(properties["method"]["enum"]) + len(properties["combine"]["enum"]) + len(fills) - 2
+    )
+    reached = " ".join(methods_text({"compounding": {**defaults, "fill_reach_mm": 4}}))
+    assert "up to 4 mm from data" in reached

@@ -154,7 +154,7 @@ def full(tmp_path):
         "excluded_tsv": tmp_path / "excluded.tsv",
         "figures": {
             "p0": picture_folder(tmp_path / "figures" / "p0"),
-            "p1": picture_folder(tmp_path / "figures" / "p1", structures_filled_percent=31.0),
+            "p1": picture_folder(tmp_path / "figures" / "p1", structures_far_percent=31.0),
         },
         "registration": {
             "p1": [
@@ -214,7 +214,7 @@ def test_flags_on_a_case_page(full, tmp_path):
     for said in (
         "Registration refused",
         "overlap 0.1",
-        "Filled voxels",
+        "Far from data",
         "31 %",
         "Left-out frames",
         "20 of 100",

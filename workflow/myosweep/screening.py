@@ -78,7 +78,7 @@ def screen_case(
         rows.append(found)
     for path in volumes:
         try:
-            _screen_volume(path)
+            _screen_volume(path, structures, chosen.contour_names)
         except Exception as error:
             reasons.append(_one_line(error))
     for where, reason in _undrawn(rows, sweeps):
@@ -102,10 +102,10 @@ def screen_case(
     }
 
 
-def _screen_volume(path: str) -> None:
-    from myosweep.io.volumes import read_grid
+def _screen_volume(path: str, structures: Mapping[str, int], names: Mapping[str, str]) -> None:
+    from myosweep.io.segmentations import check_segmentation
 
-    read_grid(path)
+    check_segmentation(path, structures, names)
 
 
 def _foretell_grid(

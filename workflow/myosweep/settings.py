@@ -336,6 +336,7 @@ def _cross_problems(settings: Json, schema: Json) -> Iterator[InputError]:
                 f"write the value that {name} has in your masks, such as {free}",
             )
         owners.setdefault(value, name)
+    yield from _structure_name_problems(list(structures))
 
     labels = settings["labels"]
     if labels["use"] not in labels["interpolation"]:
@@ -401,4 +402,18 @@ def _cross_problems(settings: Json, schema: Json) -> Iterator[InputError]:
                 f"{folder}, which is not a folder (looked for in {os.getcwd()})",
                 "a folder with weights.safetensors and model.json",
                 "correct the path",
+            )
+
+
+def _structure_name_problems(names: list[str]) -> Iterator[InputError]:
+    """Names that cannot be told apart where annotators type them: upper and lower case are the same there."""
+    seen = dict.fromkeys(("background", "unknown"), "the word for what is no structure")
+    for name in names:
+        other = seen.setdefault(name.casefold(), name)
+        if other != name:
+            yield InputError(
+                _where(("structures", name)),
+                f"{name}: in drawings the same as {other}, whatever the case of its letters",
+                "a name of its own for every structure",
+                f"give it another name, such as {name}_2",
             )

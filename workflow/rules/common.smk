@@ -19,6 +19,7 @@ sys.path.insert(0, str(WORKFLOW))
 from myosweep.errors import InputError, InputErrors
 from myosweep.io.files import read_json
 from myosweep.io.digests import files_digest, folder_digest
+from myosweep.io.made_files import edited_files, edited_problems, folders_in
 from myosweep.io.recordings import recording_digest, recording_inputs
 from myosweep.io.tables import read_tables
 from myosweep.io.screens import read_excluded
@@ -46,7 +47,16 @@ def read_inputs():
         raise WorkflowError(str(error)) from None
 
 
+def refuse_edited_files():
+    """Labels that a person changed where the workflow made them: Snakemake would remove them unasked."""
+    edited = edited_files(folders_in("results/labels", "results/predict"))
+    if edited:
+        raise WorkflowError(str(InputErrors(edited_problems(edited, SETTINGS["cases"]))))
+
+
 SETTINGS, TABLES = read_inputs()
+if workflow.is_main_process:
+    refuse_edited_files()
 METHODS = SETTINGS["labels"]["interpolation"]
 MODELS = SETTINGS["segmentation"]["models"]
 PRETRAINED = SETTINGS["segmentation"]["pretrained"]
@@ -58,6 +68,8 @@ wildcard_constraints:
     method="[^/]+",
     model="[^/]+",
     source="[^/]+",
+    sweep="[^/]+",
+    stage="labels|predict",
 
 
 def hold_folder():
@@ -88,7 +100,6 @@ def megabytes(least, per_input_mb=0.0):
     return needed
 
 
-@cache
 def foretold_voxels(case):
     """Size of a case's grid as screening foretold it, 0 where that is not known yet."""
     screen = Path(f"results/screen/{case}.json")
@@ -128,10 +139,13 @@ def case_rows(wildcards):
 
 
 def rows_of(wildcards):
-    """The sweeps of a job: of its acquisition, or of the whole case."""
-    if "acquisition" in wildcards.keys():
-        return TABLES.sweeps[wildcards.case][wildcards.acquisition]
-    return case_rows(wildcards)
+    """The sweeps of a job: a single one, those of its acquisition, or of the whole case."""
+    if "acquisition" not in wildcards.keys():
+        return case_rows(wildcards)
+    rows = TABLES.sweeps[wildcards.case][wildcards.acquisition]
+    if "sweep" in wildcards.keys():
+        return [row for row in rows if row.sweep == wildcards.sweep]
+    return rows
 
 
 def described(rows, *columns):
@@ -227,6 +241,17 @@ def given_labels(case):
     return [row.labels] if row.labels else []
 
 
+def segment_names(wildcards):
+    """What segments' names mean, for a case with labels or a reference of somebody's."""
+    given = given_labels(wildcards.case) or reference_of(wildcards)
+    return SETTINGS["recordings"]["contour_names"] if given else {}
+
+
+def segmentation_megabytes(wildcards, attempt):
+    """Memory of writing labels for 3D Slicer: the volume, what reads and what writes it."""
+    return int((500 + foretold_voxels(wildcards.case) * 5e-6) * 1.5 ** (attempt - 1))
+
+
 def is_labelled(case):
     return bool(annotated_acquisitions(case) or given_labels(case))
 
@@ -277,6 +302,21 @@ def for_usable(pattern, **names):
         ]
 
     return files
+
+
+def segmentations(wildcards):
+    """The labels that training takes, as 3D Slicer opens them."""
+    method = SETTINGS["labels"]["use"]
+    return [f"results/labels/{method}/{case}.seg.nrrd" for case in usable_cases() if is_labelled(case)]
+
+
+def kits(wildcards):
+    """The annotation kits of all recordings of usable cases."""
+    return [
+        f"results/annotation_kit/{row.case}/{row.acquisition}/{row.sweep}/README.txt"
+        for case in usable_cases()
+        for row in TABLES.case_sweeps(case)
+    ]
 
 
 def training_rows(wildcards):

@@ -55,8 +55,54 @@ rule merge_labels:
         structures=SETTINGS["structures"],
         smoothing_voxels=SETTINGS["labels"]["smoothing_voxels"],
         smooth_3d=SETTINGS["labels"]["smooth_3d"],
+        names=segment_names,
         code=code_of("merge_labels"),
     message:
         "Merging the labels ({wildcards.method}) of case {wildcards.case}"
     script:
         "../scripts/merge_labels.py"
+
+
+rule export_segmentation:
+    input:
+        "results/{stage}/{source}/{case}.mha",
+    output:
+        "results/{stage}/{source}/{case}.seg.nrrd",
+    log:
+        "results/logs/export_segmentation/{stage}/{source}/{case}.log",
+    benchmark:
+        "results/benchmarks/export_segmentation/{stage}/{source}/{case}.tsv"
+    conda:
+        "../../envs/myosweep.yaml"
+    threads: processors(1)
+    resources:
+        mem_mb=segmentation_megabytes,
+    params:
+        structures=SETTINGS["structures"],
+        code=code_of("export_segmentation", "resources/colours.json"),
+    message:
+        "Writing the segmentation of case {wildcards.case} ({wildcards.stage}, {wildcards.source}) for 3D Slicer"
+    script:
+        "../scripts/export_segmentation.py"
+
+
+rule name_labels:
+    output:
+        itk_snap="results/labels/labels.txt",
+        slicer="results/labels/labels.ctbl",
+    log:
+        "results/logs/name_labels.log",
+    benchmark:
+        "results/benchmarks/name_labels.tsv"
+    conda:
+        "../../envs/myosweep.yaml"
+    threads: processors(1)
+    resources:
+        mem_mb=megabytes(300),
+    params:
+        structures=SETTINGS["structures"],
+        code=code_of("name_labels", "resources/colours.json"),
+    message:
+        "Writing names and colours of label values for ITK-SNAP and 3D Slicer"
+    script:
+        "../scripts/name_labels.py"

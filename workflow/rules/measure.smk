@@ -17,6 +17,7 @@ rule evaluate:
         mem_mb=megabytes(1200, 60),
     params:
         structures=SETTINGS["structures"],
+        names=segment_names,
         code=code_of("evaluate"),
     message:
         "Measuring {wildcards.source} of case {wildcards.case}"

@@ -30,6 +30,7 @@ rule draw:
         main=f"labels_{SETTINGS['labels']['use']}",
         axes=SETTINGS["compounding"]["axes"],
         structures=SETTINGS["structures"],
+        names=segment_names,
         code=code_of("draw", "resources/colours.json"),
     message:
         "Drawing case {wildcards.case}"

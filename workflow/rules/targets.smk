@@ -24,9 +24,16 @@ rule registered:
 rule labelled:
     input:
         for_usable(
-            "results/labels/{method}/{case}.mha",
+            "results/labels/{method}/{case}.{suffix}",
             method=lambda case: METHODS if is_labelled(case) else [],
+            suffix=["mha", "seg.nrrd"],
         ),
+        "results/labels/labels.txt",
+
+
+rule annotation_kit:
+    input:
+        kits,
 
 
 rule confidence_mapped:
@@ -44,7 +51,7 @@ rule trained:
 
 rule segmented:
     input:
-        for_usable("results/predict/{model}/{case}.mha", model=MODELS),
+        for_usable("results/predict/{model}/{case}.{suffix}", model=MODELS, suffix=["mha", "seg.nrrd"]),
 
 
 rule evaluated:

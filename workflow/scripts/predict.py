@@ -4,6 +4,7 @@ open_log(snakemake.log[0], snakemake.rule, snakemake.wildcards.case)
 
 from pathlib import Path
 
+from myosweep.io.made_files import made_file
 from myosweep.io.volumes import read_volume, write_volume
 from myosweep.training.inference import predict
 from myosweep.training.model import check_model
@@ -12,4 +13,5 @@ folder = Path(snakemake.input.model[0]).parent
 check_model(folder, snakemake.params.structures, snakemake.params.channels)
 confidence = read_volume(snakemake.input.confidence) if snakemake.input.confidence else None
 labels = predict(folder, read_volume(snakemake.input.image), confidence, snakemake.params.side)
-write_volume(snakemake.output[0], labels)
+with made_file(snakemake.output[0]):
+    write_volume(snakemake.output[0], labels)

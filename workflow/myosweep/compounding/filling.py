@@ -120,14 +120,21 @@ def nearest_known(
     for y in range(top, bottom + 1):
         for x in range(max(0, left - margin), min(nx, right + margin + 1)):
             best, row = np.inf, -1
-            k = 0
-            while (k * spacing[1]) ** 2 <= min(best, farthest) and (y - k >= 0 or y + k < ny):
-                for other in (y - k, y + k):
-                    if 0 <= other < ny and offsets[z, other, x] != NOWHERE:
-                        there = (k * spacing[1]) ** 2 + (offsets[z, other, x] * spacing[2]) ** 2
-                        if there < best:
-                            best, row = there, other
+            if offsets[z, y, x] != NOWHERE:
+                best, row = (offsets[z, y, x] * spacing[2]) ** 2, y
+            k = 1
+            aside = spacing[1] ** 2
+            while aside <= farthest and aside < best and (y - k >= 0 or y + k < ny):
+                if y - k >= 0 and offsets[z, y - k, x] != NOWHERE:
+                    there = aside + (offsets[z, y - k, x] * spacing[2]) ** 2
+                    if there < best:
+                        best, row = there, y - k
+                if y + k < ny and offsets[z, y + k, x] != NOWHERE:
+                    there = aside + (offsets[z, y + k, x] * spacing[2]) ** 2
+                    if there < best:
+                        best, row = there, y + k
                 k += 1
+                aside = (k * spacing[1]) ** 2
             square[y, x] = best
             rows[y, x] = row
     count = 0
@@ -136,14 +143,17 @@ def nearest_known(
             if coverage[z, y, x] != OPEN:
                 continue
             best, column = np.inf, -1
-            k = 0
-            while (k * spacing[0]) ** 2 <= min(best, farthest) and (x - k >= 0 or x + k < nx):
-                for other in (x - k, x + k):
-                    if 0 <= other < nx and rows[y, other] >= 0:
-                        there = (k * spacing[0]) ** 2 + square[y, other]
-                        if there < best:
-                            best, column = there, other
+            if rows[y, x] >= 0:
+                best, column = float(square[y, x]), x
+            k = 1
+            aside = spacing[0] ** 2
+            while aside <= farthest and aside < best and (x - k >= 0 or x + k < nx):
+                if x - k >= 0 and rows[y, x - k] >= 0 and aside + square[y, x - k] < best:
+                    best, column = aside + square[y, x - k], x - k
+                if x + k < nx and rows[y, x + k] >= 0 and aside + square[y, x + k] < best:
+                    best, column = aside + square[y, x + k], x + k
                 k += 1
+                aside = (k * spacing[0]) ** 2
             if best <= farthest:
                 row = rows[y, column]
                 found[y, x] = ((z + offsets[z, row, column]) * ny + row) * nx + column

@@ -14,8 +14,8 @@ from myosweep.errors import InputError
 from myosweep.geometry import Grid, apply_transform
 from myosweep.io.sweeps import Rectangle, Sweep
 
-# Values and coverage as float32, the 8-bit volume, a byte of distance.
-BYTES_PER_VOXEL = 10
+# The 8-bit volume, coverage as float32, a byte for holes; and one for what is written and read beside it.
+BYTES_PER_VOXEL = 7
 # Part of the machine's memory that a volume may take: accumulators, frames and the other jobs need some too.
 PART_OF_MEMORY = 0.7
 # Shorter ways than this have no direction that could be trusted.

@@ -111,6 +111,7 @@ def summarise(scene: Scene, counted: Survey, remark: str) -> dict[str, Any]:
         "structures_filled_percent": round(100 * int(counted.muscle_filled.sum()) / muscle, 3)
         if muscle
         else None,
+        "structures_far_percent": round(100 * int(counted.muscle_far.sum()) / muscle, 3) if muscle else None,
         "fill_distance_mm": None if counted.fill_distance_mm is None else list(counted.fill_distance_mm),
         "sources": list(scene.labels),
         "volume_ml": {

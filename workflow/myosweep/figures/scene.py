@@ -116,7 +116,7 @@ class Survey:
     ----------
     covered, filled
         Voxels per slice, (z,).
-    muscle_covered, muscle_filled, muscle
+    muscle_covered, muscle_filled, muscle_far, muscle
         The same within the structures of the main source, and all voxels of these.
     fill_distance_mm
         Median and largest distance of filled voxels from data, or None.
@@ -134,6 +134,7 @@ class Survey:
     filled: NDArray[np.int64]
     muscle_covered: NDArray[np.int64]
     muscle_filled: NDArray[np.int64]
+    muscle_far: NDArray[np.int64]
     muscle: NDArray[np.int64]
     fill_distance_mm: tuple[float, float] | None
     box: tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
@@ -144,12 +145,14 @@ class Survey:
 
 DISTANCE_BINS_PER_MM = 20
 DISTANCE_BINS = 2000
+# A filled voxel is far from data beyond this; frames 5 mm apart, as published, leave 2.5 mm.
+FAR_MM = 3.0
 
 
 def survey(scene: Scene) -> Survey:
     """Count slice by slice, so that a full leg needs no second copy of itself."""
     depth, rows, columns = scene.image.shape
-    counts = np.zeros((5, depth), dtype=np.int64)
+    counts = np.zeros((6, depth), dtype=np.int64)
     known_y, known_x = np.zeros(rows, dtype=bool), np.zeros(columns, dtype=bool)
     muscle_z = np.zeros(depth, dtype=np.int64)
     muscle_y, muscle_x = np.zeros(rows, dtype=np.int64), np.zeros(columns, dtype=np.int64)
@@ -180,6 +183,7 @@ def survey(scene: Scene) -> Survey:
             if name == scene.main:
                 counts[2, z], counts[3, z] = (muscle & covered).sum(), (muscle & filled).sum()
                 counts[4, z] = muscle.sum()
+                counts[5, z] = (muscle & (coverage < -FAR_MM)).sum()
     box = (_ends(counts[0] + counts[1] > 0), _ends(known_y), _ends(known_x))
     muscle_box, centre = box, tuple((low + high) // 2 for low, high in box)
     if muscle_z.any():
@@ -194,6 +198,7 @@ def survey(scene: Scene) -> Survey:
         filled=counts[1],
         muscle_covered=counts[2],
         muscle_filled=counts[3],
+        muscle_far=counts[5],
         muscle=counts[4],
         fill_distance_mm=fill,
         box=box,

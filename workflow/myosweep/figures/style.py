@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from myosweep.errors import InputError
-from myosweep.io.files import read_json, whole_file
-
-RESOURCES = Path(__file__).resolve().parents[3] / "resources"
+from myosweep.io.colours import RESOURCES as RESOURCES
+from myosweep.io.colours import coverage_colours as coverage_colours
+from myosweep.io.colours import structure_colours as structure_colours
+from myosweep.io.files import whole_file
 
 # What is drawn of every case, in the order of its page.
 PICTURES = ("montage.png", "view3d.png", "areas.png", "coverage.png")
@@ -91,41 +90,6 @@ def save(figure: Figure, path: str | Path) -> None:
     """Write a PNG whose bytes depend on nothing but the picture."""
     with whole_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
-
-
-@cache
-def _colour_table() -> dict[str, Any]:
-    path = RESOURCES / "colours.json"
-    if not path.is_file():
-        raise InputError(
-            path,
-            "no such file",
-            "the resources beside the workflow",
-            "install from a checkout with `pip install -e .`",
-        )
-    table: dict[str, Any] = read_json(path)
-    return table
-
-
-def structure_colours(structures: Iterable[str]) -> dict[str, str]:
-    """A colour for each structure: its own where the table names it, else the next one of the cycle."""
-    table = _colour_table()
-    cycle: list[str] = table["cycle"]
-    chosen: dict[str, str] = {}
-    used = 0
-    for name in structures:
-        if name in table["structures"]:
-            chosen[name] = table["structures"][name]
-        else:
-            chosen[name] = cycle[used % len(cycle)]
-            used += 1
-    return chosen
-
-
-def coverage_colours() -> dict[str, str]:
-    """Colours of covered, filled and unknown voxels."""
-    colours: dict[str, str] = _colour_table()["coverage"]
-    return colours
 
 
 def source_lines(sources: Sequence[str]) -> dict[str, Dashes]:

@@ -9,17 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myosweep.errors import InputError
+from myosweep.io.drawn_names import BACKGROUND_NAME, meanings, plain
 from myosweep.io.sweeps import Contour, Sweep
 from myosweep.progress import log
 
 CONTOURS = "contours"
-# In `contour_names`: an object whose contours say that a frame was looked at, and draw nothing.
-BACKGROUND_NAME = "background"
 
 # The ends of an open contour may be so far apart, as a part of its length.
 LARGEST_OPENING = 0.1
 # Two contours of one object that share more than this part of the larger one were meant to be one.
 DRAWN_TWICE = 0.9
+# Contours of one object that cross are patches of one region; those that share more than this part of the
+# larger one are two drawings of it, by two annotators for example.
+DRAWN_ANEW = 0.5
 # Structures drawn one by one overlap along their common border; beyond this part of the smaller one, one of
 # them bears the wrong name.
 LARGEST_OVERLAP = 0.2
@@ -70,7 +72,7 @@ def masks_by_structure(
         means no structure; an open contour is wide open; a structure was drawn twice; structures overlap
         widely.
     """
-    meaning = _meanings(structures, contour_names or {})
+    meaning = meanings(structures, contour_names or {})
     if not sweep.contours:
         raise InputError(
             sweep.path,
@@ -81,7 +83,7 @@ def masks_by_structure(
     by_frame: dict[int, dict[str, list[Contour]]] = {}
     unknown: dict[str, int] = {}
     for contour in sweep.contours:
-        name = meaning.get(_plain(contour.name))
+        name = meaning.get(plain(contour.name))
         if name is None:
             unknown[contour.name] = unknown.get(contour.name, 0) + 1
         else:
@@ -116,23 +118,6 @@ def masks_from_contours(
     found = masks_by_structure(sweep, structures, annotated, contour_names)
     masks = {frame: mask for own in found.values() for frame, mask in own.items()}
     return dict(sorted(masks.items()))
-
-
-def _plain(name: str) -> str:
-    return " ".join(name.split()).casefold()
-
-
-def _meanings(structures: Mapping[str, int], contour_names: Mapping[str, str]) -> dict[str, str]:
-    for typed, name in contour_names.items():
-        if name not in structures and name != BACKGROUND_NAME:
-            raise InputError(
-                f"configuration, key recordings.contour_names.{typed}",
-                f"{name}, which is no structure",
-                f"one of {', '.join(structures)}, or {BACKGROUND_NAME}",
-                "correct the name, or add it to the setting `structures`",
-            )
-    typed_names = {_plain(typed): name for typed, name in contour_names.items()}
-    return typed_names | {_plain(name): name for name in structures}
 
 
 def _tell_names(
@@ -182,6 +167,16 @@ def _structure_mask(sweep: Sweep, name: str, contours: Sequence[Contour]) -> Mas
                 "one contour around a structure, and others only around its holes",
                 "remove one of them",
             )
+        for other in filled[:at]:
+            shared = np.count_nonzero(mask & other)
+            if shared < np.count_nonzero(mask) and shared > DRAWN_ANEW * np.count_nonzero(other):
+                raise InputError(
+                    f"{sweep.path}, frame {contours[0].frame}",
+                    f"two contours of {name} that share {100 * shared / np.count_nonzero(other):.0f} % of "
+                    "the larger one: drawn twice, by two annotators for example",
+                    "one drawing of a structure on a frame",
+                    "remove one of them, or give the objects of the second annotator other names",
+                )
         if region is None:
             region = mask.copy()
         elif around and not (mask & ~region).any():

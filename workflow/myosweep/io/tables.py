@@ -364,7 +364,7 @@ def _read_cases(
         _check_choice(table, row, "split", SPLITS, problems)
         if not row["exclude"]:
             for column in ("labels", "reference"):
-                if row[column]:
+                if row[column] and not (column == "labels" and _is_made(table, row, problems)):
                     _check_path(table, row, column, "file", paths, problems)
         if name:
             rows[name] = row
@@ -372,6 +372,24 @@ def _read_cases(
             values = {column: row[column] for column in CASE_COLUMNS[2:]}
             cases[name] = Case(name, row["participant"] or name, **values, extra=own)
     return cases, rows
+
+
+def _is_made(table: RawTable, row: Row, problems: list[InputError]) -> bool:
+    """Whether the labels lie where the workflow makes files, and would overwrite them; told as a problem."""
+    path = os.path.relpath(row["labels"])
+    if not path.startswith((os.path.join("results", "labels", ""), os.path.join("results", "predict", ""))):
+        return False
+    name = os.path.basename(path)
+    problems.append(
+        InputError(
+            table.where(row, "labels"),
+            f"{row['labels']}, a place where the workflow writes files of its own",
+            "labels drawn by hand, outside of results/",
+            f"`mkdir -p labels && mv {path} labels/`, then "
+            + _row_remedy(table, row, labels=os.path.join("labels", name)),
+        )
+    )
+    return True
 
 
 def _check_splits(

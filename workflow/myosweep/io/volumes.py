@@ -76,6 +76,22 @@ def _last_line(error: Exception) -> str:
     return lines[-1] if lines else type(error).__name__
 
 
+@dataclass(frozen=True)
+class Header:
+    """What a volume file says of itself: its grid, values per voxel, and further fields as text."""
+
+    grid: Grid
+    components: int
+    metadata: dict[str, str]
+
+
+def read_header(path: str | Path) -> Header:
+    """A volume file's header; no voxel is read."""
+    reader = _reader(Path(path))
+    fields = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
+    return Header(grid_of(reader), int(reader.GetNumberOfComponents()), fields)
+
+
 def read_grid(path: str | Path) -> Grid:
     """The grid of a volume file, from its header alone."""
     return grid_of(_reader(Path(path)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,17 @@ from numpy.typing import NDArray
 
 from myosweep.errors import InputError
 from myosweep.geometry import Grid
-from myosweep.io.volumes import Volume
+from myosweep.io.segmentations import read_labels
+from myosweep.io.volumes import Volume, read_grid
 from myosweep.labels.completeness import ANNOTATED, OpenEnd
 from myosweep.labels.fractions import FULL, UNKNOWN
-from myosweep.labels.interpolation import interpolate
+from myosweep.labels.interpolation import METHODS, interpolate
+from myosweep.labels.placing import offset_in, place_on
+from myosweep.progress import log
 
 _WHERE = "labels drawn by hand"
+# For slices that were not drawn, where a method works on sweeps only.
+_FALLBACK = "shape"
 
 
 @dataclass(frozen=True)
@@ -27,46 +33,101 @@ class Drawn:
     summary: dict[str, Any]
 
 
-def read_hand(hand: Volume, grid: Grid, structures: Mapping[str, int], method: str) -> dict[str, Drawn]:
-    """Turn hand-made labels into fractions of the structures they hold.
+def read_drawn_labels(
+    path: str | Path, grid: Grid, structures: Mapping[str, int], names: Mapping[str, str] | None = None
+) -> Volume:
+    """Read a file of labels drawn by hand and put it onto the base acquisition's grid.
 
-    A z slice without any label between labelled slices was not drawn and is interpolated. Before the first
-    and after the last labelled slice there is background where the drawing is dense at that end (the slice
-    next to the end one is labelled too), and nothing is known where it is not.
+    A segmentation of 3D Slicer is known by its fields, whatever its suffix, and read by the segments' names;
+    in any other volume the values count.
+
+    Parameters
+    ----------
+    path
+        `.seg.nrrd`, `.nrrd`, `.nii.gz`, `.mha` or what else ITK reads.
+    grid
+        The base acquisition's. The file's grid must be a part of its lattice: see `placing`.
+    structures
+        Label value of every structure.
+    names
+        What annotators typed as names of segments: see `segmentations.segment_labels`.
+
+    Returns
+    -------
+    Labels (z, y, x) on `grid`; 0 where a cropped file does not reach.
 
     Raises
     ------
     InputError
-        Another grid than the base acquisition's, or a value that no structure has.
+        Names the file: another grid, labels outside of it, merged, overlapping or unnamed segments, a value
+        that no structure has.
     """
-    if hand.array.ndim != 3 or not hand.grid.same_as(grid):
-        raise InputError(
-            _WHERE,
-            f"a grid of {hand.grid.size} voxels of {_spacing(hand.grid)} mm",
-            f"the base acquisition's, {grid.size} voxels of {_spacing(grid)} mm, in the same place",
-            "draw on the base acquisition's volume, or resample onto it (nearest neighbour)",
-        )
-    values = [int(value) for value in np.unique(hand.array)]
-    stray = sorted(set(values) - set(structures.values()) - {0, UNKNOWN})
-    if stray:
-        named = ", ".join(f"{name} {value}" for name, value in structures.items())
-        raise InputError(
-            _WHERE,
-            f"the value {stray[0]}",
-            f"0, 255 or a structure's value ({named})",
-            "correct the labels, or add the structure to the settings",
-        )
-    array = hand.array.astype(np.uint8)
+    # The header tells a wrong grid, before its voxels cost memory.
+    offset_in(read_grid(path), grid, path)
+    placed = place_on(read_labels(path, structures, names), grid, path, UNKNOWN)
+    _values(placed.array, structures, path)
+    return placed
+
+
+def read_hand(hand: Volume, grid: Grid, structures: Mapping[str, int], method: str) -> dict[str, Drawn]:
+    """Turn hand-made labels into fractions of the structures they hold.
+
+    A z slice without any structure between slices with one was not drawn and is interpolated, by `method` or,
+    where that works on sweeps only, by `shape`. What is 255 there stays unknown.
+
+    Before the first and after the last drawn slice there is background where the drawing is dense at that end
+    (the slice next to the end one is drawn too), and nothing is known where it is not. Labels that hold a 255
+    anywhere say themselves what is not known: there every 0 is background.
+
+    Raises
+    ------
+    InputError
+        Another lattice than the base acquisition's, or a value that no structure has.
+    """
+    placed = place_on(hand, grid, _WHERE, UNKNOWN)
+    values = _values(placed.array, structures, _WHERE)
+    array = placed.array.astype(np.uint8)
     slices = [z for z in range(len(array)) if ((array[z] != 0) & (array[z] != UNKNOWN)).any()]
+    chosen = method if method in METHODS else _FALLBACK
+    if slices and (gaps := slices[-1] - slices[0] + 1 - len(slices)):
+        log(f"{_WHERE}: {len(slices)} slices drawn, {gaps} between them interpolated ({chosen})")
     return {
-        name: _draw(array, slices, grid, name, value, method)
+        name: _draw(array, slices, grid, name, value, chosen, UNKNOWN in values)
         for name, value in structures.items()
         if value in values
     }
 
 
+def _values(array: NDArray[Any], structures: Mapping[str, int], where: str | Path) -> set[int]:
+    """The label values that occur, all of them a structure's, 0 or 255."""
+    allowed = {0, UNKNOWN, *structures.values()}
+    found: set[int] = set()
+    for plane in array:
+        if plane.dtype == np.uint8:
+            values = np.flatnonzero(np.bincount(plane.ravel(), minlength=256))
+        else:
+            values = np.unique(plane)
+        if stray := [value for value in values[: len(allowed) + 1].tolist() if value not in allowed]:
+            named = ", ".join(f"{name} {value}" for name, value in structures.items())
+            raise InputError(
+                where,
+                f"the value {stray[0]:g}",
+                f"0, 255 or a structure's value ({named})",
+                "give the labels these values, or save a .seg.nrrd in 3D Slicer, where names count; "
+                "or add the structure to the settings",
+            )
+        found.update(int(value) for value in values)
+    return found
+
+
 def _draw(
-    array: NDArray[np.uint8], slices: list[int], grid: Grid, name: str, value: int, method: str
+    array: NDArray[np.uint8],
+    slices: list[int],
+    grid: Grid,
+    name: str,
+    value: int,
+    method: str,
+    explicit: bool,
 ) -> Drawn:
     poses = np.tile(grid.index_to_world, (len(array), 1, 1))
     poses[:, :3, 3] += np.arange(len(array))[:, None] * (grid.direction[:, 2] * grid.spacing[2])
@@ -79,17 +140,19 @@ def _draw(
         ("low", slices[0], slices[0] + 1, range(slices[0])),
         ("high", slices[-1], slices[-1] - 1, range(slices[-1] + 1, len(array))),
     ):
-        dense = len(slices) > 1 and beside in slices
-        if dense:
-            fractions[outside.start : outside.stop] = 0
+        told = explicit or (len(slices) > 1 and beside in slices)
+        if told:
+            part = slice(outside.start, outside.stop)
+            fractions[part] = np.where(array[part] == UNKNOWN, UNKNOWN, 0)
         pixels = int(np.count_nonzero(array[end] == value))
-        if pixels and not (dense and len(outside)):
+        if pixels and not (told and len(outside)):
             ends.append(OpenEnd(side, f"slice {end}", pixels * grid.spacing[0] * grid.spacing[1]))
     for z in range(slices[0], slices[-1] + 1):
         membership = between.membership(z)
         if membership is not None:
             scaled = np.rint(np.nan_to_num(membership, nan=0.0) * FULL)
-            fractions[z] = np.where(np.isnan(membership), UNKNOWN, scaled).astype(np.uint8)
+            unknown = np.isnan(membership) | (array[z] == UNKNOWN)
+            fractions[z] = np.where(unknown, UNKNOWN, scaled).astype(np.uint8)
     drawn = sum(1 for z in between.annotated if between.pixels(z))
     summary = {
         "status": ANNOTATED,
@@ -100,7 +163,3 @@ def _draw(
         "open_ends": [vars(end) for end in ends],
     }
     return Drawn(fractions, summary)
-
-
-def _spacing(grid: Grid) -> str:
-    return " x ".join(f"{value:.4g}" for value in grid.spacing)

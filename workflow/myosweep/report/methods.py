@@ -50,22 +50,47 @@ def _compounding(settings: Mapping[str, Any]) -> str:
     }.get(str(part.get("axes")), "a regular grid")
     spacing = part.get("spacing_mm")
     voxel = "voxels as wide as a pixel" if spacing in (None, "auto") else f"voxels of {spacing} mm"
+    method = str(part.get("method"))
     how = {
+        "between_frames": "each voxel being looked up in the two frames of a sweep on either side of it and "
+        "interpolated along the probe's way (Coupé et al. 2005)",
+        "voxel_nearest": "each voxel taking the nearest pixel",
         "trilinear": "by trilinear distribution of every pixel to the eight voxels around it",
         "nearest": "by giving every pixel to the nearest voxel",
-    }.get(str(part.get("method")), f"by the method {part.get('method')}")
-    text = f"The frames of each acquisition were compounded on {axes} with {voxel}, {how}; "
-    combine = {"mean": "several pixels in one voxel were averaged with their weights"}
-    text += combine.get(
-        str(part.get("combine")), f"several pixels in one voxel were combined by {part.get('combine')}"
-    )
-    if part.get("fill"):
+        "squared_distance": "pixels being weighted by their squared distance",
+        "gaussian": "pixels being weighted by a Gaussian of their distance",
+    }.get(method, f"by the method {method}")
+    text = f"The frames of each acquisition were compounded on {axes} with {voxel}, {how}"
+    if method != "voxel_nearest":
+        text += "; " + {
+            "mean": "what several frames said of one voxel was averaged",
+            "median": "of several frames in one voxel the median was taken",
+            "maximum": "of several frames in one voxel the brightest was taken",
+            "first": "of several frames in one voxel the first was taken",
+            "latest": "of several frames in one voxel the latest was taken",
+        }.get(str(part.get("combine")), f"several frames were combined by {part.get('combine')}")
+        if part.get("blending") == "feather" and part.get("combine") == "mean":
+            text += ", with weights that fall towards the edges of the frames"
+    fill = {True: "between", False: "none"}.get(part.get("fill"), part.get("fill"))
+    reach = part.get("fill_reach_mm")
+    within = f" up to {reach} mm from data" if isinstance(reach, int | float) else ""
+    if fill == "none":
+        text += ". Voxels that no pixel reached were left unknown"
+    elif fill in ("gaussian", "nearest", "distance"):
+        by = {
+            "gaussian": "by a Gaussian mean of",
+            "nearest": "with the nearest of",
+            "distance": "by distance from",
+        }
         text += (
-            ". Voxels between neighbouring frames of a sweep were filled and are marked so, with their "
+            f". Swept voxels without a pixel were filled{within} {by[fill]} the known voxels around, and are "
+            "marked with their distance from data"
+        )
+    elif fill:
+        text += (
+            f". Voxels between neighbouring frames of a sweep were filled{within} and are marked with their "
             "distance from data"
         )
-    elif part.get("fill") is False:
-        text += ". Voxels that no pixel reached were left unknown"
     area = part.get("image_area")
     if area == "auto":
         text += ". The image area within the frame was found from the pixels"

@@ -11,7 +11,7 @@ import pandas as pd
 
 from myosweep.report.tables import Case, number
 
-FILLED_PERCENT = 10.0
+FAR_PERCENT = 10.0
 LEFT_OUT_PERCENT = 5.0
 LOW_CONFIDENCE = 0.2
 COMPLETED_PERCENT = 90.0
@@ -31,9 +31,9 @@ KINDS = {
         "Open outline",
         f"a measured structure borders on unknown voxels over more than {OPEN_OUTLINE_MM:g} mm along z",
     ),
-    "filled": (
-        "Filled voxels",
-        f"more than {FILLED_PERCENT:g} % of the structures' voxels were filled, not measured",
+    "far": (
+        "Far from data",
+        f"more than {FAR_PERCENT:g} % of the structures' voxels lie more than 3 mm from any frame",
     ),
     "frames": (
         "Left-out frames",
@@ -166,9 +166,9 @@ def _status_flags(case: Case) -> list[Flag]:
 
 def _summary_flags(case: Case, summary: Mapping[str, Any]) -> list[Flag]:
     flags = []
-    filled = summary.get("structures_filled_percent")
-    if filled is not None and filled > FILLED_PERCENT:
-        flags.append(Flag("filled", f"{filled:.0f} % of the structures' voxels"))
+    far = summary.get("structures_far_percent")
+    if far is not None and far > FAR_PERCENT:
+        flags.append(Flag("far", f"{far:.0f} % of the structures' voxels"))
     for structure, confidence in (summary.get("confidence") or {}).items():
         if confidence < LOW_CONFIDENCE:
             flags.append(Flag("confidence", f"{structure}: {confidence:.2f} in the mean"))
