@@ -153,3 +153,16 @@ def test_every_way_of_compounding_has_words() -> None:
     )
     reached = " ".join(methods_text({"compounding": {**defaults, "fill_reach_mm": 4}}))
     assert "up to 4 mm from data" in reached
+
+
+def test_what_became_of_poses_and_how_wide_voxels_are() -> None:
+    text = " ".join(methods_text({"structures": {"GM": 1}, "compounding": {"spacing_mm": "auto"}}))
+    assert "jumped or came out of order were left out, too." in text
+    assert "1.5 to 3 pixels" in text
+    recordings = {"suspect_poses": "keep", "time_offset_s": -0.12, "pose_smoothing_s": 0.2}
+    text = methods_text({"structures": {"GM": 1}, "recordings": recordings})[0]
+    assert "out of order were kept." in text
+    assert "-0.12 s were added" in text
+    assert "Gaussian of 0.2 s" in text
+    assert "estimated" in methods_text({"structures": {"GM": 1}, "recordings": {"time_offset_s": "auto"}})[0]
+    assert methods_text({}) == []

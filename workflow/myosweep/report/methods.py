@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+AUTOMATIC = "voxels as wide as the median distance of neighbouring frames, but 1.5 to 3 pixels"
 INTERPOLATION = {
     "zoi": "each annotated frame labelled the part of the sweep that is nearer to it than to any other "
     "(zone of influence)",
@@ -37,7 +38,26 @@ def _data(settings: Mapping[str, Any]) -> str:
         )
     elif world:
         text += f"Positions are relative to {world}. "
-    return text + ("Frames whose pose was invalid were left out." if text else "")
+    return (text + _poses(settings.get("recordings") or {})).strip() if text else ""
+
+
+def _poses(part: Mapping[str, Any]) -> str:
+    """What became of poses, by the settings `recordings`."""
+    text = "Frames whose pose was invalid were left out"
+    kept = part.get("suspect_poses") == "keep"
+    text += "; those whose pose was frozen, jumped or came out of order were "
+    text += "kept. " if kept else "left out, too. "
+    offset = part.get("time_offset_s")
+    if offset == "auto":
+        text += (
+            "The offset between the clocks of poses and images was estimated for each recording that has "
+            "both from the motion in them. "
+        )
+    elif offset:
+        text += f"To the times of poses that have a clock of their own {offset} s were added. "
+    if part.get("pose_smoothing_s"):
+        text += f"Poses were smoothed over time by a Gaussian of {part['pose_smoothing_s']} s. "
+    return text
 
 
 def _compounding(settings: Mapping[str, Any]) -> str:
@@ -49,7 +69,7 @@ def _compounding(settings: Mapping[str, Any]) -> str:
         "world": "a grid with the axes of the world",
     }.get(str(part.get("axes")), "a regular grid")
     spacing = part.get("spacing_mm")
-    voxel = "voxels as wide as a pixel" if spacing in (None, "auto") else f"voxels of {spacing} mm"
+    voxel = AUTOMATIC if spacing in (None, "auto") else f"voxels of {spacing} mm"
     method = str(part.get("method"))
     how = {
         "between_frames": "each voxel being looked up in the two frames of a sweep on either side of it and "
