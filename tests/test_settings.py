@@ -37,7 +37,11 @@ def test_four_keys_are_enough() -> None:
         "fill_reach_mm": "auto",
         "image_area": "auto",
     }
-    assert complete["registration"] == {"method": "mutual_information", "spacing_mm": 1.0}
+    assert complete["registration"] == {
+        "method": "mutual_information",
+        "engine": "joint_histogram",
+        "spacing_mm": 1.0,
+    }
     assert complete["labels"] == {
         "interpolation": ["zoi", "shape"],
         "use": "shape",

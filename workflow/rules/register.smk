@@ -15,9 +15,10 @@ rule register:
         "../../envs/myosweep.yaml"
     threads: processors(1)
     resources:
-        mem_mb=megabytes(1500, 20),
+        mem_mb=megabytes(1500, 20 if SETTINGS["registration"]["engine"] == "elastix" else 1.8),
     params:
         method=SETTINGS["registration"]["method"],
+        engine=SETTINGS["registration"]["engine"],
         spacing_mm=SETTINGS["registration"]["spacing_mm"],
         seed=SETTINGS["seed"],
         base=lambda wildcards: base_of(wildcards.case),

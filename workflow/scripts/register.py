@@ -11,6 +11,7 @@ result = register(
     shrink(inputs.base, inputs.base_coverage, params.spacing_mm),
     shrink(inputs.other, inputs.other_coverage, params.spacing_mm),
     method=params.method,
+    engine=params.engine,
     seed=params.seed,
     names=(params.base, snakemake.wildcards.acquisition),
 )

@@ -127,16 +127,22 @@ def _compounding(settings: Mapping[str, Any]) -> str:
     return text + "."
 
 
+_ENGINES = {
+    "joint_histogram": " (Mattes et al. 2003, maximised by L-BFGS)",
+    "simpleitk": " (SimpleITK, Lowekamp et al. 2013)",
+    "elastix": " (elastix, Klein et al. 2010)",
+}
+
+
 def _registration(settings: Mapping[str, Any]) -> str:
     part = settings.get("registration")
     if not part or not part.get("base_acquisition"):
         return ""
     what = {"mutual_information": "mutual information", "correlation": "normalised correlation"}
     method = what.get(str(part.get("method")), str(part.get("method")))
-    text = (
-        f"Acquisitions other than {part['base_acquisition']} were registered to it rigidly by {method} "
-        "(elastix, Klein et al. 2010)"
-    )
+    engine = _ENGINES.get(str(part.get("engine")), "")
+    others = f"Acquisitions other than {part['base_acquisition']}"
+    text = f"{others} were registered to it rigidly by {method}{engine}"
     if part.get("spacing_mm"):
         text += f" at {part['spacing_mm']} mm"
     return text + ". Structures of an acquisition whose registration was refused stay unknown."

@@ -10,7 +10,7 @@ from scipy import ndimage, optimize
 
 from myosweep.geometry import Matrix, apply_transform, rotation_about
 from myosweep.io.volumes import Volume
-from myosweep.similarity import information_correlation
+from myosweep.registration.similarity import information_correlation
 
 _POINTS = 10_000
 _FEWEST_POINTS = 1000
