@@ -18,6 +18,7 @@ include: "workflow/rules/labels.smk"
 include: "workflow/rules/confidence.smk"
 include: "workflow/rules/segment.smk"
 include: "workflow/rules/measure.smk"
+include: "workflow/rules/compare.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/targets.smk"
 

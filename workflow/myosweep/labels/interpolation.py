@@ -54,6 +54,10 @@ class Interpolation(ABC):
         """Number of pixels of the structure in an annotated frame."""
         return self._pixels[index]
 
+    def usable(self, index: int) -> bool:
+        """Whether the frame has a pose."""
+        return bool(self._valid[index])
+
     def membership(self, index: int) -> NDArray[np.float32] | None:
         """Degree to which the pixels of a frame belong to the structure.
 
@@ -90,6 +94,30 @@ class ZeroOrder(Interpolation):
 
     def _between(self, before: int, after: int, index: int) -> NDArray[np.float32]:
         return self._own(before if self._pixels[before] <= self._pixels[after] else after)
+
+
+class Nearest(Interpolation):
+    """The annotated mask whose frame lies nearer, pixel for pixel; the earlier one half way.
+
+    The distance is the way of the frames' centres, along the frames between; frames that stand still count
+    as equally far.
+    """
+
+    def __init__(
+        self,
+        masks: Mapping[int, NDArray[np.uint8]],
+        image_to_world: NDArray[np.float64],
+        valid: NDArray[np.bool_],
+        value: int,
+    ) -> None:
+        super().__init__(masks, image_to_world, valid, value)
+        self._way = way_of_frames(masks, image_to_world, valid)
+
+    def _between(self, before: int, after: int, index: int) -> NDArray[np.float32]:
+        here, there = self._way[index] - self._way[before], self._way[after] - self._way[index]
+        if here == there == 0:
+            here, there = float(index - before), float(after - index)
+        return self._own(before if here <= there else after)
 
 
 class ShapeBased(Interpolation):
@@ -175,7 +203,22 @@ class ShapeBased(Interpolation):
         return self._distance(number), line
 
 
-METHODS: dict[str, type[Interpolation]] = {"zoi": ZeroOrder, "shape": ShapeBased}
+_METHODS: dict[str, type[Interpolation]] = {"zoi": ZeroOrder, "nearest": Nearest, "shape": ShapeBased}
+
+
+def way_of_frames(
+    masks: Mapping[int, NDArray[np.uint8]], image_to_world: NDArray[np.float64], valid: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """How far the frames' centres have come, mm, (frame,); a frame that is not valid stands still."""
+    if not masks:
+        return np.zeros(len(valid))
+    rows, columns = next(iter(masks.values())).shape
+    centres = (image_to_world @ np.array([(columns - 1) / 2, (rows - 1) / 2, 0, 1]))[:, :3]
+    usable = np.flatnonzero(valid)
+    steps = np.zeros(len(valid))
+    steps[usable[1:]] = np.linalg.norm(np.diff(centres[usable], axis=0), axis=1)
+    way: NDArray[np.float64] = np.cumsum(steps)
+    return way
 
 
 def interpolate(
@@ -199,9 +242,13 @@ def interpolate(
     value
         The structure's label in the masks.
     method
-        A name in `METHODS`.
+        A name in `methods.FRAME_WISE`.
     """
-    return METHODS[method](masks, image_to_world, valid, value)
+    if method == "fill_between_slices":
+        from myosweep.labels.morphological import FillBetweenSlices
+
+        return FillBetweenSlices(masks, image_to_world, valid, value)
+    return _METHODS[method](masks, image_to_world, valid, value)
 
 
 def _spacing(pose: Matrix) -> tuple[float, float]:
