@@ -23,6 +23,7 @@ from myosweep.labels.completeness import (
 )
 from myosweep.labels.fractions import FULL, UNKNOWN
 from myosweep.labels.hand import read_hand
+from myosweep.labels.methods import FRAME_WISE
 
 
 def smoothing_kernel(taps: int) -> NDArray[np.float64]:
@@ -79,7 +80,7 @@ def merge_labels(
         Labels drawn by hand; they replace the made ones of the structures they hold, as they were drawn,
         and win every overlap.
     interpolation
-        For the slices that were not drawn.
+        For the slices that were not drawn; `shape` for the methods that decide in space.
 
     Returns
     -------
@@ -102,7 +103,9 @@ def merge_labels(
                 f"{(*grid.shape, len(structures))} on the base grid",
                 "make them again",
             )
-    drawn = read_hand(hand, grid, structures, interpolation) if hand is not None else {}
+    # Slices of a volume have no geometry that a method in space could use.
+    between = interpolation if interpolation in FRAME_WISE else "shape"
+    drawn = read_hand(hand, grid, structures, between) if hand is not None else {}
     kernel = smoothing_kernel(smoothing_voxels)
     sources: dict[str, list[NDArray[np.uint8]]] = {}
     for component, name in enumerate(structures):

@@ -22,8 +22,10 @@ from myosweep.geometry import Grid, Matrix
 from myosweep.labels.distance import signed_distance
 from myosweep.labels.interpolation import TAPER
 
-# Node distances: across as a part of nothing finer than this, along the sweeps as a part of the usual gap.
-_ACROSS_MM = 3.0
+# Node distances: across a part of the structure's usual depth in these bounds, mm; along the sweeps a part of
+# the usual gap.
+_DEPTH_PART = 0.25
+_ACROSS_MM = (1.0, 3.0)
 _ALONG_GAPS = 0.5
 # Distances are cut off here, in nodes across: further away nothing but the sign matters.
 _REACH_NODES = 6.0
@@ -90,7 +92,8 @@ def fit_surface(sweeps: Sequence[Sequence[Slice]]) -> Surface | None:
         return None
     axes, gap = _course(sweeps)
     depths = [_distances(frames) for frames in sweeps]
-    across = _ACROSS_MM
+    inner = [float(depth.max()) for own in depths for depth in own if isinstance(depth, np.ndarray)]
+    across = float(np.clip(_DEPTH_PART * np.median(inner), *_ACROSS_MM))
     while True:
         steps = np.array([across, across, max(across, _ALONG_GAPS * gap)])
         points, values = _samples(sweeps, depths, across)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -217,6 +220,10 @@ class _Meter:
 
 def _reset_peak() -> float | None:
     """Let the system count the peak anew (Linux); what is held now, MB, or None where it does not tell."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        # What earlier work has freed goes back to the system, or it would hide what is needed now (glibc).
+        ctypes.CDLL(None).malloc_trim(0)
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
