@@ -132,7 +132,7 @@ def test_every_problem_is_told_at_once() -> None:
             {"labels": {"interpolation": ["zoi", "nearst"]}},
             "labels.interpolation[1]",
             "nearst",
-            "zoi, nearest",
+            "zoi or nearest",
             "",
         ),
         ({"labels": {"interpolation": ["zoi"]}}, "labels.use", "shape", "one of the listed", "`use: zoi`"),

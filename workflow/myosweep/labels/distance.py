@@ -17,6 +17,9 @@ Line = tuple[NDArray[np.float64], NDArray[np.float64]]
 # A further annotation nearer than this part of the gap would magnify the hand's tremor.
 SHORTEST_OUTER_GAP = 0.5
 
+_SAME = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+_NEGLIGIBLE = 1e-7
+
 
 def signed_distance(mask: NDArray[np.bool_], spacing: tuple[float, float]) -> NDArray[np.float32]:
     """Distance from each pixel's centre to the outline, positive inside.
@@ -73,7 +76,13 @@ def blend(
     values = np.empty(ends[0].shape, dtype=np.float32)
     every = [*lines, *outer_lines]
     # A bend moves the outline by less than half of what the distances differ by.
-    differences = [float(np.nanmax(np.abs(image - ends[0]))) for image in (ends[1], *outer)]
+    differences = [_largest_difference(image, ends[0]) for image in (ends[1], *outer)]
+    if all(_is_parallel(line) for line in every):
+        ways = np.array([line[1][2] for line in every])
+        outers = [*outer, ends[0], ends[0]]
+        reach = edge_mm + max(differences) / 2 if outer else 0.0
+        _blend_parallel(ends[0], ends[1], (outers[0], outers[1]), ways, edge_mm, reach, values)
+        return values
     _blend(
         np.stack([*ends, *outer]),
         np.stack([line[0] for line in every]),
@@ -83,6 +92,84 @@ def blend(
         values,
     )
     return values
+
+
+def _is_parallel(line: Line) -> bool:
+    """Whether pixels lie opposite pixels of the same index, all equally far."""
+    same = float(np.abs(line[0] - _SAME).max()) < _NEGLIGIBLE
+    return same and float(np.abs(line[1][:2]).max()) < _NEGLIGIBLE
+
+
+@numba.njit(cache=True, nogil=True)
+def _largest_difference(image: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """Over the pixels where both are known."""
+    largest = np.float32(0.0)
+    for row in range(image.shape[0]):
+        for column in range(image.shape[1]):
+            difference = abs(image[row, column] - other[row, column])
+            if difference > largest:
+                largest = difference
+    return float(largest)
+
+
+@numba.njit(cache=True, nogil=True)
+def _bend(value: float, here: float, there: float, at: float) -> float:
+    """How much a third distance bends the straight course between two, which are at 0 and 1."""
+    bend: float = (value - here - at * (there - here)) / (at * (at - 1))
+    return bend
+
+
+@numba.njit(cache=True, nogil=True)
+def _blend_parallel(
+    before: NDArray[np.float32],
+    after: NDArray[np.float32],
+    outer: tuple[NDArray[np.float32], NDArray[np.float32]],
+    ways: NDArray[np.float64],
+    edge: float,
+    reach: float,
+    values: NDArray[np.float32],
+) -> None:
+    """As `_blend`, for frames that lie pixel opposite pixel."""
+    first = max(ways[0], 0.0)
+    whole = first + max(-ways[1], 0.0)
+    weight = np.float32(first / whole if whole > 0 else 0.5)
+    before_share = np.float32(0.0)
+    after_share = np.float32(0.0)
+    at = np.zeros(2, np.float64)
+    usable = np.zeros(2, np.bool_)
+    for other in range(len(ways) - 2):
+        at[other] = (first - ways[2 + other]) / whole if whole > 0 else 0.5
+        usable[other] = not -SHORTEST_OUTER_GAP < at[other] < 1 + SHORTEST_OUTER_GAP
+    slope = np.float32(1 / edge)
+    half = np.float32(0.5)
+    for row in range(values.shape[0]):
+        for column in range(values.shape[1]):
+            here = before[row, column]
+            there = after[row, column]
+            distance = here + weight * (there - here)
+            if abs(distance) <= reach:
+                before_share = after_share = np.float32(0.0)
+                sides = 0
+                for other in range(2):
+                    if not usable[other]:
+                        continue
+                    bend = np.float32(_bend(outer[other][row, column], here, there, at[other]))
+                    if math.isnan(bend):
+                        continue
+                    sides += 1
+                    if at[other] < 0:
+                        before_share = bend
+                    else:
+                        after_share = bend
+                    if sides == 1:
+                        before_share = after_share = bend
+                distance += weight * (weight - 1) * ((1 - weight) * before_share + weight * after_share)
+            value = half + distance * slope
+            if value > 1:
+                value = np.float32(1.0)
+            elif value < 0:
+                value = np.float32(0.0)
+            values[row, column] = value
 
 
 @numba.njit(cache=True, nogil=True)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myosweep.labels.interpolation import Interpolation
+from myosweep.labels.itk_filters import from_itk, itk_filter, to_itk
 
 
 class FillBetweenSlices(Interpolation):
@@ -60,18 +61,14 @@ def fill_between_slices(slices: NDArray[np.uint8]) -> NDArray[np.uint8]:
     -------
     Labels of all slices from the first to the last that holds any.
     """
-    import itk
-
-    itk.MultiThreaderBase.SetGlobalDefaultNumberOfThreads(1)
     shown = np.flatnonzero((slices != 0).any(axis=(1, 2)))
     if len(shown) < 2 or all(b - a == 1 for a, b in pairwise(shown.tolist())):
         return slices.copy()
     # The filter looks beyond the labels' box, and fails at an image that ends there.
-    padded = np.pad(slices, ((0, 0), (1, 1), (1, 1)))
-    image = itk.image_from_array(padded)
-    kind = type(image)
-    interpolator = itk.MorphologicalContourInterpolator[kind].New(image)
+    padded = to_itk(np.pad(slices, ((0, 0), (1, 1), (1, 1))))
+    interpolator = itk_filter("itkMorphologicalContourInterpolator", np.uint8)
+    interpolator.SetInput(padded)
     interpolator.SetAxis(2)
     interpolator.Update()
-    made: NDArray[np.uint8] = itk.array_from_image(interpolator.GetOutput())[:, 1:-1, 1:-1]
+    made: NDArray[np.uint8] = from_itk(interpolator.GetOutput(), np.uint8)[:, 1:-1, 1:-1]
     return made

@@ -12,6 +12,7 @@ from myosweep.errors import InputError
 from myosweep.geometry import Grid, Matrix
 from myosweep.io.volumes import Volume, resample
 from myosweep.labels.fractions import FULL
+from myosweep.labels.itk_filters import from_itk, itk_filter, to_itk
 from myosweep.labels.surface import Slice
 
 # Voxels that a method works on at most; a larger region is taken at coarser voxels.
@@ -115,17 +116,13 @@ def _grow_cut(
     image: NDArray[np.float32], seeds: NDArray[np.uint8], spacing: tuple[float, float, float]
 ) -> NDArray[np.bool_]:
     """Fast GrowCut (Zhu, Kolesov, Gao et al. 2014), ITK's module of 3D Slicer's Grow from seeds."""
-    import itk
-
-    itk.MultiThreaderBase.SetGlobalDefaultNumberOfThreads(1)
     # Slicer takes whole grey values; the distance of two voxels is the difference of theirs.
-    grey, marks = itk.image_from_array(np.rint(image).astype(np.int16)), itk.image_from_array(seeds)
-    for item in (grey, marks):
-        item.SetSpacing(spacing)
-    cut = itk.FastGrowCut[type(grey), type(marks)].New(grey)
+    cut = itk_filter("itkFastGrowCut", np.int16, np.uint8)
+    grey, marks = to_itk(np.rint(image).astype(np.int16), spacing), to_itk(seeds, spacing)
+    cut.SetInput(grey)
     cut.SetSeedImage(marks)
     cut.Update()
-    return np.asarray(itk.array_from_image(cut.GetOutput()) == _STRUCTURE)
+    return np.asarray(from_itk(cut.GetOutput(), np.uint8) == _STRUCTURE)
 
 
 def _watershed(

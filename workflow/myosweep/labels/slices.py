@@ -41,7 +41,7 @@ def fill_slices(
     values = list(structures.values())
     table = np.zeros(256, dtype=bool)
     table[values] = True
-    drawn = [z for z in range(len(labels)) if table[labels[z]].any()]
+    drawn = [z for z in range(len(labels)) if labels[z].any() and table[labels[z]].any()]
     filled = labels.copy()
     if len(drawn) < 2:
         return filled
@@ -74,17 +74,19 @@ def fill_slices(
 
 def _box(labels: NDArray[np.uint8], drawn: list[int], value: int) -> tuple[slice, slice] | None:
     """Around a structure in all drawn slices, with a margin."""
-    seen = np.zeros(labels.shape[1:], dtype=bool)
+    seen: NDArray[np.bool_] = np.zeros(labels.shape[1:], dtype=bool)
     for z in drawn:
         seen |= labels[z] == value
-    sides: list[NDArray[np.intp]] = [np.flatnonzero(seen.any(axis=axis)) for axis in (1, 0)]
-    if not len(sides[0]):
+    if not seen.any():
         return None
-    parts: list[slice] = []
-    for hit, count in ((sides[0], seen.shape[0]), (sides[1], seen.shape[1])):
-        margin = max(_MARGIN_PIXELS, int(_MARGIN_PART * (hit[-1] - hit[0])))
-        parts.append(slice(max(0, int(hit[0]) - margin), min(count, int(hit[-1]) + margin + 1)))
-    return parts[0], parts[1]
+    return _wider(np.flatnonzero(seen.any(axis=1)), len(seen)), _wider(
+        np.flatnonzero(seen.any(axis=0)), labels.shape[2]
+    )
+
+
+def _wider(hit: NDArray[np.intp], count: int) -> slice:
+    margin = max(_MARGIN_PIXELS, int(_MARGIN_PART * (hit[-1] - hit[0])))
+    return slice(max(0, int(hit[0]) - margin), min(count, int(hit[-1]) + margin + 1))
 
 
 def _cropped(poses: NDArray[np.float64], box: tuple[slice, slice]) -> NDArray[np.float64]:
