@@ -55,6 +55,7 @@ def blend(
     outer: Sequence[NDArray[np.float32]],
     outer_lines: Sequence[Line],
     edge_mm: float,
+    bend_mm: float,
 ) -> NDArray[np.float32]:
     """Membership of a frame's pixels from the signed distances of frames around it.
 
@@ -68,6 +69,9 @@ def blend(
         The same for up to two frames further out, on either side.
     edge_mm
         Width over which the membership falls from 1 to 0.
+    bend_mm
+        How far the frames further out can move the outline: half the `largest_difference` of their distances
+        and the others'.
 
     Returns
     -------
@@ -75,20 +79,16 @@ def blend(
     """
     values = np.empty(ends[0].shape, dtype=np.float32)
     every = [*lines, *outer_lines]
-    # A bend moves the outline by less than half of what the distances differ by.
-    differences = [_largest_difference(image, ends[0]) for image in (ends[1], *outer)]
     if all(_is_parallel(line) for line in every):
         ways = np.array([line[1][2] for line in every])
-        outers = [*outer, ends[0], ends[0]]
-        reach = edge_mm + max(differences) / 2 if outer else 0.0
-        _blend_parallel(ends[0], ends[1], (outers[0], outers[1]), ways, edge_mm, reach, values)
+        _blend_parallel([*ends, *outer], ways, edge_mm, values)
         return values
     _blend(
         np.stack([*ends, *outer]),
         np.stack([line[0] for line in every]),
         np.stack([line[1] for line in every]),
         edge_mm,
-        edge_mm + max(differences) / 2 if outer else 0.0,
+        edge_mm + bend_mm if outer else 0.0,
         values,
     )
     return values
@@ -101,7 +101,7 @@ def _is_parallel(line: Line) -> bool:
 
 
 @numba.njit(cache=True, nogil=True)
-def _largest_difference(image: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+def largest_difference(image: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     """Over the pixels where both are known."""
     largest = np.float32(0.0)
     for row in range(image.shape[0]):
@@ -112,64 +112,77 @@ def _largest_difference(image: NDArray[np.float32], other: NDArray[np.float32]) 
     return float(largest)
 
 
-@numba.njit(cache=True, nogil=True)
-def _bend(value: float, here: float, there: float, at: float) -> float:
-    """How much a third distance bends the straight course between two, which are at 0 and 1."""
-    bend: float = (value - here - at * (there - here)) / (at * (at - 1))
-    return bend
+def _shares(ways: NDArray[np.float64], usable: list[bool]) -> NDArray[np.float32]:
+    """What the frame before, the one after and the further ones count in a frame between, as in `_blend`."""
+    first = max(float(ways[0]), 0.0)
+    whole = first + max(-float(ways[1]), 0.0)
+    weight = first / whole if whole > 0 else 0.5
+    shares = np.zeros(4)
+    shares[:2] = 1 - weight, weight
+    bends = []
+    for other, use in enumerate(usable):
+        at = (first - float(ways[2 + other])) / whole if whole > 0 else 0.5
+        if use and not -SHORTEST_OUTER_GAP < at < 1 + SHORTEST_OUTER_GAP:
+            # bend = (value - here - at (there - here)) / (at (at - 1))
+            bend = np.array([at - 1, -at, 0.0, 0.0])
+            bend[2 + other] = 1.0
+            bends.append((at, bend / (at * (at - 1))))
+    for at, bend in bends:
+        part = 1.0 if len(bends) == 1 else (1 - weight if at < 0 else weight)
+        shares += weight * (weight - 1) * part * bend
+    return shares.astype(np.float32)
 
 
-@numba.njit(cache=True, nogil=True)
 def _blend_parallel(
-    before: NDArray[np.float32],
-    after: NDArray[np.float32],
-    outer: tuple[NDArray[np.float32], NDArray[np.float32]],
+    images: list[NDArray[np.float32]],
     ways: NDArray[np.float64],
-    edge: float,
-    reach: float,
+    edge_mm: float,
     values: NDArray[np.float32],
 ) -> None:
-    """As `_blend`, for frames that lie pixel opposite pixel."""
-    first = max(ways[0], 0.0)
-    whole = first + max(-ways[1], 0.0)
-    weight = np.float32(first / whole if whole > 0 else 0.5)
-    before_share = np.float32(0.0)
-    after_share = np.float32(0.0)
-    at = np.zeros(2, np.float64)
-    usable = np.zeros(2, np.bool_)
-    for other in range(len(ways) - 2):
-        at[other] = (first - ways[2 + other]) / whole if whole > 0 else 0.5
-        usable[other] = not -SHORTEST_OUTER_GAP < at[other] < 1 + SHORTEST_OUTER_GAP
-    slope = np.float32(1 / edge)
-    half = np.float32(0.5)
+    """As `_blend`, for frames that lie pixel opposite pixel: one weighted sum."""
+    count = len(images) - 2
+    four = (*images, *images[:2])[:4]
+    slope = np.float32(1.0 / edge_mm)
+    missing = _weighted(four, _shares(ways, [True] * count), slope, values)
+    for usable in ([True, False], [False, True], [False, False]) if missing and count else ():
+        # Further frames that are unknown in a pixel leave it to the others.
+        if missing and len(usable[:count]) == count:
+            again = np.empty_like(values)
+            known = _weighted(_silenced(four, usable), _shares(ways, usable[:count]), slope, again)
+            unknown = np.isnan(values)
+            values[unknown] = again[unknown]
+            missing = known
+
+
+def _silenced(four: tuple[NDArray[np.float32], ...], usable: list[bool]) -> tuple[NDArray[np.float32], ...]:
+    """The images with those that are not used replaced, as nothing times unknown is unknown."""
+    return (*four[:2], four[2] if usable[0] else four[0], four[3] if usable[1] else four[0])
+
+
+@numba.njit(cache=True, nogil=True)
+def _weighted(
+    images: tuple[NDArray[np.float32], ...],
+    shares: NDArray[np.float32],
+    slope: np.float32,
+    values: NDArray[np.float32],
+) -> int:
+    """Membership of the weighted sum of four images; how many pixels are unknown."""
+    missing = 0
+    one, two, three, four = shares
+    zero, half, full = np.float32(0.0), np.float32(0.5), np.float32(1.0)
     for row in range(values.shape[0]):
         for column in range(values.shape[1]):
-            here = before[row, column]
-            there = after[row, column]
-            distance = here + weight * (there - here)
-            if abs(distance) <= reach:
-                before_share = after_share = np.float32(0.0)
-                sides = 0
-                for other in range(2):
-                    if not usable[other]:
-                        continue
-                    bend = np.float32(_bend(outer[other][row, column], here, there, at[other]))
-                    if math.isnan(bend):
-                        continue
-                    sides += 1
-                    if at[other] < 0:
-                        before_share = bend
-                    else:
-                        after_share = bend
-                    if sides == 1:
-                        before_share = after_share = bend
-                distance += weight * (weight - 1) * ((1 - weight) * before_share + weight * after_share)
+            distance = (
+                one * images[0][row, column]
+                + two * images[1][row, column]
+                + three * images[2][row, column]
+                + four * images[3][row, column]
+            )
             value = half + distance * slope
-            if value > 1:
-                value = np.float32(1.0)
-            elif value < 0:
-                value = np.float32(0.0)
-            values[row, column] = value
+            missing += value != value
+            value = full if value > full else value
+            values[row, column] = zero if value < zero else value
+    return missing
 
 
 @numba.njit(cache=True, nogil=True)

@@ -41,8 +41,13 @@ def fill_slices(
     values = list(structures.values())
     table = np.zeros(256, dtype=bool)
     table[values] = True
-    drawn = [z for z in range(len(labels)) if labels[z].any() and table[labels[z]].any()]
-    filled = labels.copy()
+    filled = np.zeros(labels.shape, dtype=np.uint8)
+    drawn = []
+    for z, own in enumerate(labels):
+        if own.any():
+            filled[z] = own
+            if table[own].any():
+                drawn.append(z)
     if len(drawn) < 2:
         return filled
     poses = np.tile(grid.index_to_world, (len(labels), 1, 1))
