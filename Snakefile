@@ -19,6 +19,7 @@ include: "workflow/rules/annotate.smk"
 include: "workflow/rules/confidence.smk"
 include: "workflow/rules/segment.smk"
 include: "workflow/rules/measure.smk"
+include: "workflow/rules/compare.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/targets.smk"
 

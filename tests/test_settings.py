@@ -45,6 +45,7 @@ def test_four_keys_are_enough() -> None:
     assert complete["labels"] == {
         "interpolation": ["zoi", "shape"],
         "use": "shape",
+        "ends": "cut",
         "smoothing_voxels": 7,
         "smooth_3d": False,
     }
@@ -133,10 +134,10 @@ def test_every_problem_is_told_at_once() -> None:
         ({"labels": {"interpolation": "zoi"}}, "labels.interpolation", "zoi", "a list", "[zoi]"),
         ({"labels": {"interpolation": []}}, "labels.interpolation", "[]", "at least 1 entry", "zoi"),
         (
-            {"labels": {"interpolation": ["zoi", "nearest"]}},
+            {"labels": {"interpolation": ["zoi", "nearst"]}},
             "labels.interpolation[1]",
-            "nearest",
-            "zoi or",
+            "nearst",
+            "zoi or nearest",
             "",
         ),
         ({"labels": {"interpolation": ["zoi"]}}, "labels.use", "shape", "one of the listed", "`use: zoi`"),

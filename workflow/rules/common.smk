@@ -23,6 +23,7 @@ from myosweep.io.made_files import edited_files, edited_problems, folders_in
 from myosweep.io.recordings import recording_digest, recording_inputs
 from myosweep.io.tables import read_tables
 from myosweep.io.screens import read_excluded
+from myosweep.labels.methods import NEED_IMAGE
 from myosweep.settings import read_settings
 from myosweep.sources import share_with_jobs, source_files
 
@@ -222,6 +223,13 @@ def registration_of(suffix):
         return f"results/register/{wildcards.case}/{wildcards.acquisition}{suffix}"
 
     return file
+
+
+def image_for_labels(wildcards):
+    """The compounded volume for the methods that look at it, nothing for the others."""
+    if wildcards.method in NEED_IMAGE:
+        return f"results/compound/{wildcards.case}/{wildcards.acquisition}.mha"
+    return []
 
 
 def annotated_acquisitions(case):

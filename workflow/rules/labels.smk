@@ -5,9 +5,11 @@ rule interpolate_labels:
         base=base_file("compound"),
         transform=registration_of(".tfm"),
         registration=registration_of(".json"),
+        image=image_for_labels,
     output:
         fractions="results/labels/{method}/{case}/{acquisition}.mha",
         summary="results/labels/{method}/{case}/{acquisition}.json",
+        disagreement="results/disagreement/{method}/{case}/{acquisition}.mha",
     log:
         "results/logs/interpolate_labels/{method}/{case}/{acquisition}.log",
     benchmark:
@@ -25,6 +27,7 @@ rule interpolate_labels:
         world=SETTINGS["world"],
         recordings=SETTINGS["recordings"],
         image_area=SETTINGS["compounding"]["image_area"],
+        ends=SETTINGS["labels"]["ends"],
         code=code_of("interpolate_labels"),
     message:
         "Interpolating the labels ({wildcards.method}) of acquisition {wildcards.acquisition} of case {wildcards.case}"

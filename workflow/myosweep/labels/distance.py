@@ -17,6 +17,9 @@ Line = tuple[NDArray[np.float64], NDArray[np.float64]]
 # A further annotation nearer than this part of the gap would magnify the hand's tremor.
 SHORTEST_OUTER_GAP = 0.5
 
+_SAME = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+_NEGLIGIBLE = 1e-7
+
 
 def signed_distance(mask: NDArray[np.bool_], spacing: tuple[float, float]) -> NDArray[np.float32]:
     """Distance from each pixel's centre to the outline, positive inside.
@@ -52,6 +55,7 @@ def blend(
     outer: Sequence[NDArray[np.float32]],
     outer_lines: Sequence[Line],
     edge_mm: float,
+    bend_mm: float,
 ) -> NDArray[np.float32]:
     """Membership of a frame's pixels from the signed distances of frames around it.
 
@@ -65,6 +69,9 @@ def blend(
         The same for up to two frames further out, on either side.
     edge_mm
         Width over which the membership falls from 1 to 0.
+    bend_mm
+        How far the frames further out can move the outline: half the `largest_difference` of their distances
+        and the others'.
 
     Returns
     -------
@@ -72,17 +79,110 @@ def blend(
     """
     values = np.empty(ends[0].shape, dtype=np.float32)
     every = [*lines, *outer_lines]
-    # A bend moves the outline by less than half of what the distances differ by.
-    differences = [float(np.nanmax(np.abs(image - ends[0]))) for image in (ends[1], *outer)]
+    if all(_is_parallel(line) for line in every):
+        ways = np.array([line[1][2] for line in every])
+        _blend_parallel([*ends, *outer], ways, edge_mm, values)
+        return values
     _blend(
         np.stack([*ends, *outer]),
         np.stack([line[0] for line in every]),
         np.stack([line[1] for line in every]),
         edge_mm,
-        edge_mm + max(differences) / 2 if outer else 0.0,
+        edge_mm + bend_mm if outer else 0.0,
         values,
     )
     return values
+
+
+def _is_parallel(line: Line) -> bool:
+    """Whether pixels lie opposite pixels of the same index, all equally far."""
+    same = float(np.abs(line[0] - _SAME).max()) < _NEGLIGIBLE
+    return same and float(np.abs(line[1][:2]).max()) < _NEGLIGIBLE
+
+
+@numba.njit(cache=True, nogil=True)
+def largest_difference(image: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """Over the pixels where both are known."""
+    largest = np.float32(0.0)
+    for row in range(image.shape[0]):
+        for column in range(image.shape[1]):
+            difference = abs(image[row, column] - other[row, column])
+            if difference > largest:
+                largest = difference
+    return float(largest)
+
+
+def _shares(ways: NDArray[np.float64], usable: list[bool]) -> NDArray[np.float32]:
+    """What the frame before, the one after and the further ones count in a frame between, as in `_blend`."""
+    first = max(float(ways[0]), 0.0)
+    whole = first + max(-float(ways[1]), 0.0)
+    weight = first / whole if whole > 0 else 0.5
+    shares = np.zeros(4)
+    shares[:2] = 1 - weight, weight
+    bends = []
+    for other, use in enumerate(usable):
+        at = (first - float(ways[2 + other])) / whole if whole > 0 else 0.5
+        if use and not -SHORTEST_OUTER_GAP < at < 1 + SHORTEST_OUTER_GAP:
+            # bend = (value - here - at (there - here)) / (at (at - 1))
+            bend = np.array([at - 1, -at, 0.0, 0.0])
+            bend[2 + other] = 1.0
+            bends.append((at, bend / (at * (at - 1))))
+    for at, bend in bends:
+        part = 1.0 if len(bends) == 1 else (1 - weight if at < 0 else weight)
+        shares += weight * (weight - 1) * part * bend
+    return shares.astype(np.float32)
+
+
+def _blend_parallel(
+    images: list[NDArray[np.float32]],
+    ways: NDArray[np.float64],
+    edge_mm: float,
+    values: NDArray[np.float32],
+) -> None:
+    """As `_blend`, for frames that lie pixel opposite pixel: one weighted sum."""
+    count = len(images) - 2
+    four = (*images, *images[:2])[:4]
+    slope = np.float32(1.0 / edge_mm)
+    missing = _weighted(four, _shares(ways, [True] * count), slope, values)
+    for usable in ([True, False], [False, True], [False, False]) if missing and count else ():
+        # Further frames that are unknown in a pixel leave it to the others.
+        if missing and len(usable[:count]) == count:
+            again = np.empty_like(values)
+            known = _weighted(_silenced(four, usable), _shares(ways, usable[:count]), slope, again)
+            unknown = np.isnan(values)
+            values[unknown] = again[unknown]
+            missing = known
+
+
+def _silenced(four: tuple[NDArray[np.float32], ...], usable: list[bool]) -> tuple[NDArray[np.float32], ...]:
+    """The images with those that are not used replaced, as nothing times unknown is unknown."""
+    return (*four[:2], four[2] if usable[0] else four[0], four[3] if usable[1] else four[0])
+
+
+@numba.njit(cache=True, nogil=True)
+def _weighted(
+    images: tuple[NDArray[np.float32], ...],
+    shares: NDArray[np.float32],
+    slope: np.float32,
+    values: NDArray[np.float32],
+) -> int:
+    """Membership of the weighted sum of four images; how many pixels are unknown."""
+    missing = 0
+    one, two, three, four = shares
+    zero, half, full = np.float32(0.0), np.float32(0.5), np.float32(1.0)
+    for row in range(values.shape[0]):
+        for column in range(values.shape[1]):
+            distance = (
+                one * images[0][row, column]
+                + two * images[1][row, column]
+                + three * images[2][row, column]
+                + four * images[3][row, column]
+            )
+            value = half + distance * slope
+            missing += value != value
+            value = full if value > full else value
+            values[row, column] = zero if value < zero else value
+    return missing
 
 
 @numba.njit(cache=True, nogil=True)

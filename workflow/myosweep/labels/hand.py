@@ -16,12 +16,13 @@ from myosweep.io.segmentations import read_labels
 from myosweep.io.volumes import Volume, read_grid
 from myosweep.labels.completeness import ANNOTATED, OpenEnd
 from myosweep.labels.fractions import FULL, UNKNOWN
-from myosweep.labels.interpolation import METHODS, interpolate
+from myosweep.labels.interpolation import interpolate
+from myosweep.labels.methods import FRAME_WISE
 from myosweep.labels.placing import offset_in, place_on
 from myosweep.progress import log
 
 _WHERE = "labels drawn by hand"
-# For slices that were not drawn, where a method works on sweeps only.
+# For slices that were not drawn, where a method needs sweeps in space.
 _FALLBACK = "shape"
 
 
@@ -88,7 +89,7 @@ def read_hand(hand: Volume, grid: Grid, structures: Mapping[str, int], method: s
     values = _values(placed.array, structures, _WHERE)
     array = placed.array.astype(np.uint8)
     slices = [z for z in range(len(array)) if ((array[z] != 0) & (array[z] != UNKNOWN)).any()]
-    chosen = method if method in METHODS else _FALLBACK
+    chosen = method if method in FRAME_WISE else _FALLBACK
     if slices and (gaps := slices[-1] - slices[0] + 1 - len(slices)):
         log(f"{_WHERE}: {len(slices)} slices drawn, {gaps} between them interpolated ({chosen})")
     return {

@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from myosweep.geometry import Matrix
-from myosweep.labels.distance import Line, blend, signed_distance
+from myosweep.labels.distance import Line, blend, largest_difference, signed_distance
 from myosweep.labels.fractions import UNKNOWN
 
 # Frames closer than this, or moved almost within their own plane, do not say which way the sweep went.
@@ -54,6 +55,10 @@ class Interpolation(ABC):
         """Number of pixels of the structure in an annotated frame."""
         return self._pixels[index]
 
+    def usable(self, index: int) -> bool:
+        """Whether the frame has a pose."""
+        return bool(self._valid[index])
+
     def membership(self, index: int) -> NDArray[np.float32] | None:
         """Degree to which the pixels of a frame belong to the structure.
 
@@ -92,6 +97,30 @@ class ZeroOrder(Interpolation):
         return self._own(before if self._pixels[before] <= self._pixels[after] else after)
 
 
+class Nearest(Interpolation):
+    """The annotated mask whose frame lies nearer, pixel for pixel; the earlier one half way.
+
+    The distance is the way of the frames' centres, along the frames between; frames that stand still count
+    as equally far.
+    """
+
+    def __init__(
+        self,
+        masks: Mapping[int, NDArray[np.uint8]],
+        image_to_world: NDArray[np.float64],
+        valid: NDArray[np.bool_],
+        value: int,
+    ) -> None:
+        super().__init__(masks, image_to_world, valid, value)
+        self._way = way_of_frames(masks, image_to_world, valid)
+
+    def _between(self, before: int, after: int, index: int) -> NDArray[np.float32]:
+        here, there = self._way[index] - self._way[before], self._way[after] - self._way[index]
+        if here == there == 0:
+            here, there = float(index - before), float(after - index)
+        return self._own(before if here <= there else after)
+
+
 class ShapeBased(Interpolation):
     """Shape-based interpolation of signed distances (Raya and Udupa 1990), in the frames' true geometry.
 
@@ -118,6 +147,8 @@ class ShapeBased(Interpolation):
         super().__init__(masks, image_to_world, valid, value)
         self._distance = lru_cache(maxsize=4)(self._compute_distance)
         self._course = lru_cache(maxsize=1)(self._compute_course)
+        self._bend = lru_cache(maxsize=4)(self._compute_bend)
+        self._plane = lru_cache(maxsize=8)(self._compute_plane)
 
     def _compute_course(self, before: int, after: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
         """Unit vector along the sweep around two annotations; zeros where the probe hardly moved.
@@ -150,32 +181,61 @@ class ShapeBased(Interpolation):
                 ends[here] = np.where(np.isnan(ends[here]), np.nan, taper).astype(np.float32)
         edge = min(_spacing(self._poses[index]))
         direction = self._course(before, after, ends[0].shape)
-        lines = [_line(self._poses[end], self._poses[index], direction) for end in (before, after)]
+        lines = [_line(self._plane(end), self._poses[index], direction) for end in (before, after)]
         if lines[0] is None or lines[1] is None:
             weight = (index - before) / (after - before)
             same = [(np.array([[1.0, 0, 0], [0, 1, 0]]), np.array([0, 0, at])) for at in (weight, weight - 1)]
-            return blend(ends, same, [], [], edge)
+            return blend(ends, same, [], [], edge, 0.0)
         outer = [self._outer(before, after, step, index, direction) for step in (-1, 1)]
         found = [item for item in outer if item is not None]
+        beside = [after, *(item[0] for item in found)] if found else []
+        bend = max((self._bend(before, other) for other in beside), default=0.0)
         return blend(
-            ends, [lines[0], lines[1]], [item[0] for item in found], [item[1] for item in found], edge
+            ends,
+            [lines[0], lines[1]],
+            [self._distance(item[0]) for item in found],
+            [item[1] for item in found],
+            edge,
+            bend,
         )
+
+    def _compute_plane(self, index: int) -> _Plane:
+        return _Plane.of(self._poses[index])
+
+    def _compute_bend(self, one: int, other: int) -> float:
+        """A bend moves the outline by less than half of what the distances differ by."""
+        return largest_difference(self._distance(one), self._distance(other)) / 2
 
     def _outer(
         self, before: int, after: int, step: int, index: int, direction: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float32], Line] | None:
-        """The next annotation beyond two, where all three show the structure."""
+    ) -> tuple[int, Line] | None:
+        """The next annotation beyond two, where all three show the structure, and the way to it."""
         position = self.annotated.index(before if step < 0 else after) + step
         if not 0 <= position < len(self.annotated) or not (self._pixels[before] and self._pixels[after]):
             return None
         number = self.annotated[position]
-        line = _line(self._poses[number], self._poses[index], direction)
+        line = _line(self._plane(number), self._poses[index], direction)
         if not self._pixels[number] or line is None:
             return None
-        return self._distance(number), line
+        return number, line
 
 
-METHODS: dict[str, type[Interpolation]] = {"zoi": ZeroOrder, "shape": ShapeBased}
+_METHODS: dict[str, type[Interpolation]] = {"zoi": ZeroOrder, "nearest": Nearest, "shape": ShapeBased}
+
+
+def way_of_frames(
+    masks: Mapping[int, NDArray[np.uint8]], image_to_world: NDArray[np.float64], valid: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """How far the frames' centres have come, mm, (frame,); a frame that is not valid stands still."""
+    if not masks:
+        return np.zeros(len(valid))
+    rows, columns = next(iter(masks.values())).shape
+    centres = (image_to_world @ np.array([(columns - 1) / 2, (rows - 1) / 2, 0, 1]))[:, :3]
+    usable = np.flatnonzero(valid)
+    steps = np.zeros(len(valid))
+    steps[usable[1:]] = np.linalg.norm(np.diff(centres[usable], axis=0), axis=1)
+    way: NDArray[np.float64] = np.cumsum(steps)
+    return way
 
 
 def interpolate(
@@ -199,9 +259,13 @@ def interpolate(
     value
         The structure's label in the masks.
     method
-        A name in `METHODS`.
+        A name in `methods.FRAME_WISE`.
     """
-    return METHODS[method](masks, image_to_world, valid, value)
+    if method == "fill_between_slices":
+        from myosweep.labels.morphological import FillBetweenSlices
+
+        return FillBetweenSlices(masks, image_to_world, valid, value)
+    return _METHODS[method](masks, image_to_world, valid, value)
 
 
 def _spacing(pose: Matrix) -> tuple[float, float]:
@@ -214,18 +278,43 @@ def _cross(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64
     return np.array([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
 
 
-def _line(target: Matrix, frame: Matrix, direction: NDArray[np.float64]) -> Line | None:
+@dataclass(frozen=True)
+class _Plane:
+    """A frame, as lines meet it.
+
+    Attributes
+    ----------
+    origin
+        Its first pixel, mm.
+    normal, least
+        Across both axes of pixels, not of unit length; and what a direction must at least have along it.
+    to_pixel
+        (2, 3): mm within the frame to column and row.
+    """
+
+    origin: NDArray[np.float64]
+    normal: NDArray[np.float64]
+    least: float
+    to_pixel: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, pose: Matrix) -> _Plane:
+        across, down = pose[:3, 0], pose[:3, 1]
+        normal = _cross(across, down)
+        to_pixel = np.stack([_cross(down, normal), _cross(normal, across)]) / (normal @ normal)
+        least = _SMALLEST_SINE * float(np.linalg.norm(across) * np.linalg.norm(down))
+        return cls(pose[:3, 3], normal, least, to_pixel)
+
+
+def _line(target: _Plane, frame: Matrix, direction: NDArray[np.float64]) -> Line | None:
     """Where lines along `direction` through the pixels of a frame meet another frame.
 
     None where the direction lies almost within the other frame.
     """
-    across, down = target[:3, 0], target[:3, 1]
-    normal = _cross(across, down)
-    sine = float(normal @ direction)
-    if abs(sine) < _SMALLEST_SINE * float(np.linalg.norm(across) * np.linalg.norm(down)):
+    sine = float(target.normal @ direction)
+    if abs(sine) < target.least:
         return None
-    offsets = np.column_stack([frame[:3, 0], frame[:3, 1], frame[:3, 3] - target[:3, 3]])
-    distance = normal @ offsets / sine
-    in_plane = offsets - np.outer(direction, distance)
-    to_target = np.stack([_cross(down, normal), _cross(normal, across)]) @ in_plane / (normal @ normal)
-    return to_target, distance
+    offsets = frame[:3, [0, 1, 3]]
+    offsets[:, 2] -= target.origin
+    distance = target.normal @ offsets / sine
+    return target.to_pixel @ (offsets - direction[:, None] * distance), distance

@@ -12,7 +12,15 @@ from scipy.ndimage import correlate1d, find_objects
 from myosweep.errors import InputError
 from myosweep.geometry import Grid
 from myosweep.io.volumes import Volume
-from myosweep.labels.completeness import ANNOTATED, NOT_ANNOTATED, PARTIAL, OpenEnd, exposure, summary_of
+from myosweep.labels.completeness import (
+    ANNOTATED,
+    NOT_ANNOTATED,
+    PARTIAL,
+    Exposure,
+    OpenEnd,
+    exposure,
+    summary_of,
+)
 from myosweep.labels.fractions import FULL, UNKNOWN
 from myosweep.labels.hand import read_hand
 
@@ -71,7 +79,7 @@ def merge_labels(
         Labels drawn by hand; they replace the made ones of the structures they hold, as they were drawn,
         and win every overlap.
     interpolation
-        For the slices that were not drawn.
+        For the slices that were not drawn; `shape` for the methods that decide in space.
 
     Returns
     -------
@@ -213,6 +221,11 @@ def _summary(
     ends = [OpenEnd(**end) for part in parts for end in part["open_ends"]]
     frames = sum(part["annotated_frames"] for part in parts)
     found = exposure(structure, known, grid, axis)
+    if any(part.get("ends", "cut") != "cut" for part in parts):
+        # What the ends added hides where annotations ended; an end that one acquisition saw is not open.
+        low = min(part["exposed_low_mm2"] for part in parts)
+        high = min(part["exposed_high_mm2"] for part in parts)
+        found = Exposure(low, high, found.side_share)
     sweeps = sum(part["sweeps"] for part in parts)
     summary = summary_of(found, ends, frames, sweeps, axis, bool(known.any()))
     return {**summary, "voxels": int(np.count_nonzero(structure)), "source": "annotations" if parts else ""}

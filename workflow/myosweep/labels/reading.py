@@ -13,7 +13,7 @@ from myosweep.io.options import recording_options
 from myosweep.io.recordings import read_sweep
 from myosweep.io.volumes import Volume
 from myosweep.labels.fractions import UNKNOWN
-from myosweep.labels.volumes import AnnotatedSweep
+from myosweep.labels.volumes import AnnotatedSweep, Labelled
 
 
 def read_annotated_sweeps(
@@ -43,8 +43,8 @@ def read_annotated_sweeps(
 
 def unknown_acquisition(
     rows: Iterable[Mapping[str, Any]], grid: Grid, structures: Mapping[str, int], reason: str
-) -> tuple[Volume, dict[str, dict[str, Any]]]:
-    """Fractions that know nothing, for an acquisition whose registration was refused.
+) -> Labelled:
+    """Labels that know nothing, for an acquisition whose registration was refused.
 
     Structures that were annotated in it have the status `failed` and the reason in the summaries.
     """
@@ -58,4 +58,4 @@ def unknown_acquisition(
         for name in structures
     }
     array = np.full((*grid.shape, len(structures)), UNKNOWN, dtype=np.uint8)
-    return Volume(array, grid), summaries
+    return Labelled(Volume(array, grid), summaries, Volume(array[..., 0], grid))

@@ -1,4 +1,4 @@
-"""Labels of one acquisition: memberships of its frames, compounded."""
+"""Labels of one acquisition: memberships of its frames compounded, or decided in space."""
 
 from __future__ import annotations
 
@@ -9,52 +9,46 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from myosweep.compounding import compound_frames, image_area_of
-from myosweep.compounding.area import AreaSetting, ImageArea
-from myosweep.compounding.grid import frame_corners, frame_gaps
-from myosweep.compounding.placement import longest_bridge
+from myosweep.compounding import compound_frames
+from myosweep.compounding.area import AreaSetting
 from myosweep.geometry import Grid, Matrix
-from myosweep.io.sweeps import Rectangle, Sweep
-from myosweep.io.volumes import Volume
-from myosweep.labels.completeness import Exposure, OpenEnd, exposure, summary_of
+from myosweep.io.volumes import Volume, resample
+from myosweep.labels.completeness import Exposure, exposure, summary_of
+from myosweep.labels.disagreement import disagreement_of
+from myosweep.labels.ends import usual_gap
 from myosweep.labels.fractions import FULL, UNKNOWN
-from myosweep.labels.interpolation import Interpolation, interpolate
+from myosweep.labels.interpolation import way_of_frames
+from myosweep.labels.methods import NEED_IMAGE, VOLUME_WISE
+from myosweep.labels.regions import grow_region, image_on_base, require_image
+from myosweep.labels.surface import fit_surface, surface_membership
+from myosweep.labels.sweeps import AnnotatedSweep, Part, Placed, axis_of, parts_of
 from myosweep.progress import track
+
+# A surface is computed at points this far apart, and linear between: its nodes lie three times as far.
+_SURFACE_STEP_MM = 1.0
+
+__all__ = ["AnnotatedSweep", "Labelled", "label_acquisition", "label_structures"]
 
 
 @dataclass(frozen=True)
-class AnnotatedSweep:
-    """A sweep and what was drawn on it.
+class Labelled:
+    """What `label_structures` makes.
 
     Attributes
     ----------
-    sweep
-        The recording.
-    masks
-        Frame index to mask, uint8 (row, column): label values, 0 background, 255 unknown.
-    structures
-        Names of the structures that were annotated; the masks say nothing about any other.
+    fractions
+        uint8 (z, y, x, structure): 0 to 250 for the fraction of what was seen there that is the structure,
+        255 where unknown.
+    summaries
+        Per structure: status (annotated, partial, not_annotated), reason, annotated_frames, and the measures
+        behind them.
+    disagreement
+        uint8 (z, y, x), see `disagreement_of`; None where it was not asked for.
     """
 
-    sweep: Sweep
-    masks: Mapping[int, NDArray[np.uint8]]
-    structures: Sequence[str]
-
-
-@dataclass(frozen=True)
-class _Part:
-    """One structure in one sweep, placed in the base acquisition's world."""
-
-    number: int
-    sweep: Sweep
-    poses: NDArray[np.float64]
-    image: ImageArea
-    memberships: Interpolation
-
-    @property
-    def area(self) -> Rectangle:
-        """Around the image."""
-        return self.image.rectangle
+    fractions: Volume
+    summaries: dict[str, dict[str, Any]]
+    disagreement: Volume | None
 
 
 def label_acquisition(
@@ -65,12 +59,44 @@ def label_acquisition(
     method: str,
     image_area: AreaSetting = "auto",
     *,
+    ends: str = "cut",
+    image: Volume | None = None,
     threads: int = 1,
 ) -> tuple[Volume, dict[str, dict[str, Any]]]:
-    """Compound the interpolated masks of all sweeps of an acquisition.
+    """Fractions and summaries of `label_structures`."""
+    made = label_structures(
+        sweeps,
+        grid,
+        base_to_acquisition,
+        structures,
+        method,
+        image_area,
+        ends=ends,
+        image=image,
+        disagreement=False,
+        threads=threads,
+    )
+    return made.fractions, made.summaries
+
+
+def label_structures(
+    sweeps: Sequence[AnnotatedSweep],
+    grid: Grid,
+    base_to_acquisition: Matrix,
+    structures: Mapping[str, int],
+    method: str,
+    image_area: AreaSetting = "auto",
+    *,
+    ends: str = "cut",
+    image: Volume | None = None,
+    disagreement: bool = True,
+    threads: int = 1,
+) -> Labelled:
+    """Label the structures of an acquisition from the masks of all its sweeps.
 
     A frame outside the first and last annotation of a structure in its sweep says nothing about that
-    structure. Gaps between frames are filled as they are in images.
+    structure, but for what `ends` adds where no sweep knows anything. Gaps between frames are filled as they
+    are in images. What is known is the same for every method.
 
     Parameters
     ----------
@@ -83,142 +109,112 @@ def label_acquisition(
     structures
         All structures, name to label value.
     method
-        A name in `interpolation.METHODS`.
+        A name in `methods.METHODS`.
     image_area
         As for compounding.
+    ends
+        A name in `methods.ENDS`; see `ends.beyond`.
+    image
+        The acquisition's compounded volume in its own world, for the methods in `methods.NEED_IMAGE`.
+    disagreement
+        Whether to compare the sweeps.
     threads
         For compounding; does not change the result.
 
-    Returns
-    -------
-    fractions
-        uint8 (z, y, x, structure): 0 to 250 for the fraction of what was seen there that is the structure,
-        255 where unknown.
-    summaries
-        Per structure: status (annotated, partial, not_annotated), reason, annotated_frames, and the measures
-        behind them.
+    Raises
+    ------
+    InputError
+        The method needs an image, and there is none.
     """
     acquisition_to_base: Matrix = np.linalg.inv(base_to_acquisition).astype(np.float64)
+    if method in NEED_IMAGE:
+        image = image_on_base(require_image(image, method), grid, base_to_acquisition)
     fractions = np.full((*grid.shape, len(structures)), UNKNOWN, dtype=np.uint8)
+    differing = np.full(grid.shape, UNKNOWN, dtype=np.uint8) if disagreement else None
     summaries = {}
+    # The volume-wise methods take masks and coverage of the frames alone.
+    frame_wise = "zoi" if method in VOLUME_WISE else method
     for component, (name, value) in enumerate(structures.items()):
-        parts = list(_parts(sweeps, name, value, method, acquisition_to_base, image_area))
+        parts = list(parts_of(sweeps, name, value, frame_wise, acquisition_to_base, image_area))
         frames = sum(len(part.memberships.annotated) for part in parts)
-        axis = _axis(parts, grid)
+        axis = axis_of(parts, grid)
         found, seen = Exposure(0.0, 0.0, 0.0), False
         if frames:
-            total = sum(_count(part) + 1 for part in parts)
-            made = compound_frames(
-                track(_frames(parts, grid), total, f"frames of {name} placed"),
-                grid,
-                gap_mm=max(_longest_bridge(part, grid) for part in parts),
-                threads=threads,
-            )
-            known = made.coverage != 0
-            seen = bool(known.any())
             target = fractions[..., component]
-            for z in range(grid.shape[0]):
-                scaled = np.rint(np.clip(made.values[z], 0, 1) * FULL)
-                target[z] = np.where(known[z], scaled, UNKNOWN).astype(np.uint8)
-            found = exposure((target >= FULL // 2) & known, known, grid, axis)
-        ends = [end for part in parts for end in _open_ends(part, grid, axis)]
-        summaries[name] = summary_of(found, ends, frames, len(parts), axis, seen)
-    return Volume(fractions, grid), summaries
+            gap = max(part.longest_bridge(grid) for part in parts)
+            seen = _compound_into(target, parts, grid, gap, name, method in VOLUME_WISE, threads)
+            if method in VOLUME_WISE:
+                _decide_in_space(target, parts, grid, method, image)
+            found = exposure((target >= FULL // 2) & (target != UNKNOWN), target != UNKNOWN, grid, axis)
+            if differing is not None and method not in VOLUME_WISE and len(parts) > 1:
+                disagreement_of(differing, target, [part.frames(grid) for part in parts], grid, gap, threads)
+            _add_ends(target, parts, grid, gap, ends, threads)
+        open_ends = [end for part in parts for end in part.open_ends(grid, axis)]
+        summaries[name] = summary_of(found, open_ends, frames, len(parts), axis, seen) | {"ends": ends}
+    return Labelled(
+        Volume(fractions, grid), summaries, None if differing is None else Volume(differing, grid)
+    )
 
 
-def _parts(
-    sweeps: Sequence[AnnotatedSweep],
+def _compound_into(
+    target: NDArray[np.uint8],
+    parts: Sequence[Part],
+    grid: Grid,
+    gap_mm: float,
     name: str,
-    value: int,
-    method: str,
-    acquisition_to_base: Matrix,
-    image_area: AreaSetting,
-) -> Iterator[_Part]:
-    numbers: dict[int, int] = {}
-    for annotated in sweeps:
-        sweep = annotated.sweep
-        # A recording may stand here more than once, with other structures.
-        number = numbers.setdefault(id(sweep), len(numbers) + 1)
-        if name not in annotated.structures or not annotated.masks:
-            continue
-        poses = acquisition_to_base @ sweep.image_to_world
-        memberships = interpolate(annotated.masks, poses, sweep.valid, value, method)
-        if memberships.annotated:
-            yield _Part(number, sweep, poses, image_area_of(sweep, image_area), memberships)
+    constant: bool,
+    threads: int,
+) -> bool:
+    """Write the fractions of all sweeps; whether there is any in the grid."""
+
+    def frames() -> Iterator[Placed]:
+        for part in parts:
+            yield from part.frames(grid, constant=constant)
+
+    total = sum(part.count + 1 for part in parts)
+    made = compound_frames(
+        track(frames(), total, f"frames of {name} placed"), grid, gap_mm=gap_mm, threads=threads
+    )
+    for z in range(grid.shape[0]):
+        scaled = np.rint(np.clip(made.values[z], 0, 1) * FULL)
+        target[z] = np.where(made.coverage[z] != 0, scaled, UNKNOWN).astype(np.uint8)
+    return bool((made.coverage != 0).any())
 
 
-def _count(part: _Part) -> int:
-    return part.memberships.annotated[-1] - part.memberships.annotated[0] + 1
+def _decide_in_space(
+    target: NDArray[np.uint8], parts: Sequence[Part], grid: Grid, method: str, image: Volume | None
+) -> None:
+    """Write a volume-wise method's memberships wherever something is known."""
+    slices = [part.slices() for part in parts]
+    if method == "surface":
+        surface = fit_surface(slices)
+        stride = max(1, int(_SURFACE_STEP_MM / max(grid.spacing[:2])))
+        for z in range(grid.shape[0]):
+            known = target[z] != UNKNOWN
+            if known.any():
+                values = np.zeros(known.shape, np.float32)
+                if surface is not None:
+                    values = surface_membership(surface, grid, z, min(grid.spacing), stride)
+                target[z][known] = np.rint(values[known] * FULL).astype(np.uint8)
+        return
+    gaps = [usual_gap(p.memberships, way_of_frames(p.masks, p.poses, p.sweep.valid)) for p in parts]
+    grown = grow_region(method, slices, require_image(image, method), float(np.median(gaps)))
+    inside = None if grown is None else resample(grown, grid).array
+    for z in range(grid.shape[0]):
+        known = target[z] != UNKNOWN
+        target[z][known] = 0 if inside is None else inside[z][known]
 
 
-def _frames(parts: Sequence[_Part], grid: Grid) -> Iterator[tuple[NDArray[np.float32], Matrix]]:
-    """Memberships inside the image area, with the poses of the cut frames.
-
-    Where voxels are larger than pixels, blocks of pixels that fit into a voxel are averaged first.
-    """
-    for part in parts:
-        area = part.area
-        across, down = (
-            max(1, min(int(min(grid.spacing) / size + 1e-6), count))
-            for size, count in zip(part.sweep.pixel_spacing, (area.columns, area.rows), strict=True)
-        )
-        columns, rows = area.columns // across, area.rows // down
-        cut = np.s_[area.row : area.row + rows * down, area.column : area.column + columns * across]
-        to_pixel = np.diag([across, down, 1.0, 1.0])
-        to_pixel[:2, 3] = area.column + (across - 1) / 2, area.row + (down - 1) / 2
-        for index in range(part.memberships.annotated[0], part.memberships.annotated[-1] + 1):
-            membership = part.memberships.membership(index)
-            if membership is not None:
-                membership = membership[cut]
-                if part.image.mask is not None:
-                    membership = np.where(
-                        part.image.mask[: rows * down, : columns * across], membership, np.nan
-                    )
-                last = _block_means(membership, down, across), part.poses[index] @ to_pixel
-                yield last
-        # Nothing may be filled from one sweep to the next.
-        yield np.full_like(last[0], np.nan), last[1]
-
-
-def _block_means(image: NDArray[np.float32], down: int, across: int) -> NDArray[np.float32]:
-    parts = [image[row::down, column::across] for row in range(down) for column in range(across)]
-    total = parts[0].copy()
-    for part in parts[1:]:
-        total += part
-    return total / np.float32(len(parts))
-
-
-def _longest_bridge(part: _Part, grid: Grid) -> float:
-    """The gap between frames that an image of the same sweep is filled over, mm."""
-    return longest_bridge(frame_gaps(frame_corners(part.sweep, part.area)[part.sweep.valid]), grid)
-
-
-def _centres(part: _Part) -> NDArray[np.float64]:
-    """World positions of the first and the last annotated frame's centre, (2, 3)."""
-    area = part.area
-    centre = (area.column + (area.columns - 1) / 2, area.row + (area.rows - 1) / 2, 0, 1)
-    first, last = part.memberships.annotated[0], part.memberships.annotated[-1]
-    return np.stack([part.poses[first] @ centre, part.poses[last] @ centre])[:, :3]
-
-
-def _axis(parts: Sequence[_Part], grid: Grid) -> int:
-    """The grid's axis along which the sweeps ran, as an index into (z, y, x)."""
-    travelled = np.zeros(3)
-    for part in parts:
-        first, last = _centres(part)
-        travelled += np.abs(grid.direction.T @ (last - first))
-    return 2 - int(np.argmax(travelled)) if travelled.any() else 0
-
-
-def _open_ends(part: _Part, grid: Grid, axis: int) -> Iterator[OpenEnd]:
-    first, last = _centres(part)
-    forward = float(grid.direction[:, 2 - axis] @ (last - first)) >= 0
-    annotated = part.memberships.annotated
-    for index, side in zip(
-        (annotated[0], annotated[-1]), ("low", "high") if forward else ("high", "low"), strict=True
-    ):
-        pixels = part.memberships.pixels(index)
-        if pixels:
-            pose = part.poses[index]
-            area = float(np.linalg.norm(np.cross(pose[:3, 0], pose[:3, 1])))
-            yield OpenEnd(side, f"sweep {part.number}, frame {index}", pixels * area)
+def _add_ends(
+    target: NDArray[np.uint8], parts: Sequence[Part], grid: Grid, gap_mm: float, ends: str, threads: int
+) -> None:
+    """Fill what no annotation knows with what the ends add."""
+    if ends == "cut":
+        return
+    added = [item for part in parts for side in (-1, 1) for item in part.frames_beyond(grid, side, ends)]
+    if not added:
+        return
+    made = compound_frames(added, grid, gap_mm=gap_mm, threads=threads)
+    for z in range(grid.shape[0]):
+        new = (made.coverage[z] != 0) & (target[z] == UNKNOWN)
+        target[z][new] = np.rint(np.clip(made.values[z][new], 0, 1) * FULL).astype(np.uint8)

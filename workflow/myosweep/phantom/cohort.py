@@ -77,13 +77,13 @@ def simulate_case(
     """
     folder = Path(folder)
     chosen = complete_settings(settings or {})
-    leg = draw_leg(side, _generator(seed, case, ANATOMY), chosen.leg_scale)
-    texture_rng = _generator(seed, case, TEXTURE)
+    leg = draw_leg(side, case_generator(seed, case, ANATOMY), chosen.leg_scale)
+    texture_rng = case_generator(seed, case, TEXTURE)
     body = prepare_body(leg, wrap_leg(leg, texture_rng), texture_rng)
-    places, deep_to_superficial = _draw_places(leg, chosen, _generator(seed, case, PLACES))
+    places, deep_to_superficial = _draw_places(leg, chosen, case_generator(seed, case, PLACES))
     tasks = [(name, number) for name in STRUCTURES for number in range(chosen.sweeps)]
     for name, number in track(tasks, len(tasks), "sweeps simulated"):
-        rng = _generator(seed, case, ACQUISITION, list(STRUCTURES).index(name), number)
+        rng = case_generator(seed, case, ACQUISITION, list(STRUCTURES).index(name), number)
         _record(folder, name, number, body, places[name], chosen, rng)
     clip = Rectangle(0, 0, chosen.columns, chosen.rows)
     for name, place in places.items():
@@ -132,7 +132,8 @@ def true_volume(leg: Leg, leg_to_world: Matrix, spacing_mm: float) -> Volume:
     return Volume(array, grid)
 
 
-def _generator(seed: int, case: str, *stream: int) -> np.random.Generator:
+def case_generator(seed: int, case: str, *stream: int) -> np.random.Generator:
+    """The generator of one random stream of a case."""
     return np.random.Generator(np.random.PCG64(seed_of(seed, case, *stream)))
 
 
