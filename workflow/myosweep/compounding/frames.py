@@ -82,7 +82,7 @@ def compound_frames(
         Values as float32. The same bytes for any number of threads and, without filling, any order of the
         frames.
     """
-    placed = []
+    placed, corners = [], []
     channels = 0
     for frame, matrix in frames:
         pixels = np.ascontiguousarray(frame)
@@ -92,8 +92,8 @@ def compound_frames(
         _require_finite(matrix)
         whole = Rectangle(0, 0, pixels.shape[1], pixels.shape[0])
         placed.append(place(partial(_itself, pixels), matrix, grid, whole))
-    corners = np.array([_corners(item, grid) for item in placed]).reshape(-1, 4, 3)
-    gaps = frame_gaps(corners) if len(placed) > 1 else np.empty(0)
+        corners.append((matrix @ placed[-1].corners)[:3].T)
+    gaps = frame_gaps(np.array(corners)) if len(placed) > 1 else np.empty(0)
     longest = longest_bridge(gaps, grid) if gap_mm is None else gap_mm
     plan = make_plan(method, combine, fill, "none", longest / 2, radius_voxels)
     return _compound(placed, consecutive(0, gaps, longest), grid, plan, threads, np.float32, channels)
@@ -235,14 +235,6 @@ def _ranges(numbers: Sequence[int]) -> str:
         else:
             parts.append([number, number])
     return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
-
-
-def _corners(item: Placed, grid: Grid) -> NDArray[np.float64]:
-    """Corners of a whole frame, (4, 3) mm."""
-    rows, columns = item.shape[0] - 1, item.shape[1] - 1
-    pixels = np.array([(0, 0, 0, 1), (columns, 0, 0, 1), (0, rows, 0, 1), (columns, rows, 0, 1)], float)
-    corners: NDArray[np.float64] = (grid.index_to_world @ item.image_to_index @ pixels.T)[:3].T
-    return corners
 
 
 def _compound(

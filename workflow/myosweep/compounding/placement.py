@@ -53,17 +53,20 @@ class Placed:
     pixel_mm: tuple[float, float]
 
     @property
+    def corners(self) -> NDArray[np.float64]:
+        """The outermost pixels of the used area, homogeneous, as columns of (4, 4)."""
+        columns, rows = self.shape[1] - 1, self.shape[0] - 1
+        return np.array([(0, columns, 0, columns), (0, 0, rows, rows), (0,) * 4, (1,) * 4], np.float64)
+
+    @property
     def slices(self) -> tuple[float, float]:
         """The lowest and the highest slice index that the used area reaches."""
         return self.along(2)
 
     def along(self, axis: int) -> tuple[float, float]:
         """The lowest and the highest index along an axis (x, y, z) that the used area reaches."""
-        row = self.image_to_index[axis]
-        ends = [
-            row[0] * c + row[1] * r + row[3] for c in (0, self.shape[1] - 1) for r in (0, self.shape[0] - 1)
-        ]
-        return min(ends), max(ends)
+        ends = self.image_to_index[axis] @ self.corners
+        return float(ends.min()), float(ends.max())
 
 
 @dataclass(frozen=True)

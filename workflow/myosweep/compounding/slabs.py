@@ -73,6 +73,7 @@ class Slabs:
         self._pair_ranges = np.array([(e[:, 0].min(), e[:, 1].max()) for e in ends], np.float64).reshape(
             -1, 2
         )
+        self._looked_up = self._lookup_mode()
         joined = [
             pair
             for pair in pairs
@@ -83,6 +84,21 @@ class Slabs:
         self._require_room()
         alike = not channels and not any(item.weights.size for item in placed)
         self._packed = plan.method == "nearest" and plan.combine == "mean" and alike
+
+    def _lookup_mode(self) -> int | None:
+        """Where voxels are looked up between frames: EVERYWHERE, WHERE_OPEN, or not at all (None)."""
+        if self._plan.method == "between_frames":
+            return EVERYWHERE
+        if self._plan.fill == "between" and self._plan.method != "voxel_nearest":
+            return WHERE_OPEN
+        return None
+
+    def _is_looked_up(self, pair: Pair) -> bool:
+        """Whether the voxels between two frames get their values there, so that none stays to be marked."""
+        if self._looked_up is None or not pair.bridged:
+            return False
+        close = self._plan.close_voxels * self._voxel_mm if self._looked_up == WHERE_OPEN else 0.0
+        return pair.gap_mm > close
 
     def _require_room(self) -> None:
         """Refuse what would overflow a sum."""
@@ -112,20 +128,20 @@ class Slabs:
         values, coverage = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         method = self._plan.method
         if method == "voxel_nearest":
-            self._add_between(bottom, MARK, values, coverage, every_pair=True)
+            self._add_between(bottom, MARK, values, coverage)
             self._take_nearest(bottom, values, coverage)
         elif method == "between_frames":
             self._add_between(bottom, EVERYWHERE, values, coverage)
             self._add_lonely(bottom, values, coverage)
         else:
             self._distribute(bottom, values, coverage)
-        if self._plan.fill == "between" and method not in ("between_frames", "voxel_nearest"):
+        if self._looked_up == WHERE_OPEN:
             self._add_between(bottom, WHERE_OPEN, values, coverage)
         if self._plan.fill == "none":
             far = coverage < 0
             values[far], coverage[far] = 0, 0
-        else:
-            self._add_between(bottom, MARK, values, coverage, every_pair=True)
+        elif method != "voxel_nearest":
+            self._add_between(bottom, MARK, values, coverage)
         if self._channels:
             return values, coverage
         return values[..., 0], coverage[..., 0]
@@ -196,14 +212,12 @@ class Slabs:
             together.sort()
             take_medians(together, values[..., 0])
 
-    def _add_between(
-        self, bottom: int, mode: int, values: Images, coverage: Images, every_pair: bool = False
-    ) -> None:
-        close = self._plan.close_voxels * self._voxel_mm if mode == WHERE_OPEN else 0.0
+    def _add_between(self, bottom: int, mode: int, values: Images, coverage: Images) -> None:
+        """Look voxels up between frames, or mark those between the other pairs."""
         pairs = [
             self._pairs[index]
             for index in touching(self._pair_ranges, bottom, bottom + len(values), 1.0)
-            if every_pair or (self._pairs[index].bridged and self._pairs[index].gap_mm > close)
+            if self._is_looked_up(self._pairs[index]) == (mode != MARK)
         ]
         if not pairs:
             return
@@ -256,9 +270,7 @@ class Slabs:
 
 def _slides(one: Placed, two: Placed, pair: Pair) -> bool:
     """Whether a frame lies in the plane of the one before: there is nothing between them."""
-    columns, rows = two.shape[1] - 1, two.shape[0] - 1
-    corners = np.array([(0, 0, 0, 1), (columns, 0, 0, 1), (0, rows, 0, 1), (columns, rows, 0, 1)], np.float64)
-    away = one.index_to_image[2] @ two.image_to_index @ corners.T
+    away = one.index_to_image[2] @ two.image_to_index @ two.corners
     return bool(np.abs(away).max() < SLIDING * pair.gap_mm)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myosweep.errors import InputError
+from myosweep.io.image_frames import grey
 from myosweep.io.stradwin_files import frame_list, image_files, kind_of, path_inside, pixel_file
 
 IMAGE_FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
@@ -267,8 +268,7 @@ def _decode(path: Path, index: int) -> NDArray[np.uint8]:
         if str(header.get("PhotometricInterpretation", "")) == "MONOCHROME1":
             pixels = 255 - pixels
         if pixels.ndim == 3 and pixels.dtype == np.uint8:
-            # Luminance of ITU-R BT.601, exact for grey that is stored as colour.
-            pixels = np.asarray(Image.fromarray(pixels).convert("L"))
+            pixels = grey(pixels)
         return np.asarray(pixels)
     with Image.open(path, formats=IMAGE_FORMATS) as image:
         image.seek(index)
@@ -277,8 +277,7 @@ def _decode(path: Path, index: int) -> NDArray[np.uint8]:
                 path, f"an image of mode {image.mode}", "8-bit grey or colour", "save the images as .sxi"
             )
         # A palette's index is no grey level.
-        grey = image if image.mode == "L" else image.convert("RGB").convert("L")
-        return np.array(grey, np.uint8)
+        return np.array(image, np.uint8) if image.mode == "L" else grey(np.array(image.convert("RGB")))
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
