@@ -36,6 +36,12 @@ def test_a_network_s_name_is_the_network_as_its_section_says() -> None:
     assert (model.network, model.channels, model.settings) == ("unet", ("image",), part["unet"])
 
 
+def test_a_network_with_losses_of_its_own_takes_channels_alone() -> None:
+    model = model_of("unet_s_r_clstm_1ch", segmentation(), network_names())
+    assert model is not None
+    assert (model.network, model.channels) == ("unet_s_r_clstm", ("image",))
+
+
 def test_a_variant_changes_what_it_names() -> None:
     variant = {"network": "unet", "channels": ["image"], "settings": {"dropout": 0.2}}
     part = segmentation(models=["mine"], unet={"epochs": 7}, variants={"mine": variant})
@@ -45,7 +51,9 @@ def test_a_variant_changes_what_it_names() -> None:
     assert model.channels == ("image",)
 
 
-@pytest.mark.parametrize("name", ["unet_3ch_Dice", "unet_1ch_dice", "net_1ch_Dice", "", "unet_1ch_"])
+@pytest.mark.parametrize(
+    "name", ["unet_3ch_Dice", "unet_1ch_dice", "net_1ch_Dice", "", "unet_1ch_", "unet_s_r_clstm_1ch_Dice"]
+)
 def test_other_names_are_no_model(name: str) -> None:
     assert model_of(name, segmentation(), network_names()) is None
 

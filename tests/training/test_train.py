@@ -18,7 +18,7 @@ import pytest
 import torch
 from myosweep.errors import InputError, InputErrors
 from myosweep.io.volumes import Volume, read_volume, write_volume
-from myosweep.training import loop
+from myosweep.training import loop, objectives
 from myosweep.training.cases import TrainingCase
 from myosweep.training.inference import predict
 from myosweep.training.loop import dice_of, learning_rate, train
@@ -267,7 +267,7 @@ def test_without_validation_all_epochs_are_run_and_it_is_said(
 def test_a_loss_that_is_no_number_names_its_case(
     cases: list[TrainingCase], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "segmentation_loss", lambda logits, *_, **__: logits.sum() * float("nan"))
+    monkeypatch.setattr(objectives, "segmentation_loss", lambda logits, *_, **__: logits.sum() * float("nan"))
     with pytest.raises(InputError, match=r"case s0\d, epoch 1"):
         run(cases, tmp_path)
     assert not (tmp_path / "model").exists()

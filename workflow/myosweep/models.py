@@ -14,9 +14,7 @@ from typing import Any
 LOSSES = ("Dice", "CE", "DiceCE", "CEconf", "DiceCEconf")
 
 # Gonzalez Duque (2024), thesis, part III, 1.3.2: confidence as a second channel, or in the loss.
-_CONFIGURATION = re.compile(
-    r"(?P<network>.+)_(?P<channels>[12])ch_(?P<loss>Dice|CE|DiceCE|CEconf|DiceCEconf)"
-)
+_CONFIGURATION = re.compile(rf"(?P<network>.+)_(?P<channels>[12])ch(_(?P<loss>{'|'.join(LOSSES)}))?")
 _CHANNELS = {"1": ("image",), "2": ("image", "confidence")}
 
 
@@ -55,8 +53,9 @@ def weighs_by_confidence(settings: Mapping[str, Any]) -> bool:
 def model_of(name: str, segmentation: Mapping[str, Any], networks: Iterable[str]) -> Model | None:
     """What a name stands for, or None where it is none that can be trained.
 
-    In this order: a variant of one's own, a network, and `{network}_{1,2}ch_{loss}`, a network that sees the
-    image (1ch) or the confidence map, too (2ch), and is trained with that loss.
+    In this order: a variant of one's own, a network, and `{network}_{1,2}ch` or `{network}_{1,2}ch_{loss}`, a
+    network that sees the image (1ch) or the confidence map, too (2ch), and is trained with that loss, where
+    it does not bring its own.
 
     Parameters
     ----------
@@ -75,7 +74,10 @@ def model_of(name: str, segmentation: Mapping[str, Any], networks: Iterable[str]
         channels = variant.get("channels", channels)
     elif name in networks:
         network, changes = name, {}
-    elif found and found["network"] in networks:
+    elif found and found["network"] in networks and found["loss"] is None:
+        network, changes = found["network"], {}
+        channels = _CHANNELS[found["channels"]]
+    elif found and "loss" in segmentation.get(found["network"], {}):
         network, changes = found["network"], {"loss": found["loss"]}
         channels = _CHANNELS[found["channels"]]
     else:

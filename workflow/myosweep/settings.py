@@ -34,7 +34,7 @@ def read_schema(schema_path: str | Path = SCHEMA) -> Json:
     """The schema as plain values, with a section for each network; callers must not change it.
 
     Beside the schema lie `training.schema.json`, the keys of any training, and `networks/{name}.schema.json`,
-    each a network's own keys and the defaults of training that suit it.
+    each a network's own keys, the defaults of training that suit it, and what of training it does without.
     """
     schema_path = Path(schema_path)
     schema: Json = _json(schema_path)
@@ -44,6 +44,8 @@ def read_schema(schema_path: str | Path = SCHEMA) -> Json:
         training = _json(schema_path.parent / TRAINING)["properties"]
         for key, value in own["training"].items():
             training[key]["default"] = value
+        for key in own.get("without", ()):
+            del training[key]
         sections[name] = {
             "description": own["description"],
             "unit": "none",

@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 
     from myosweep.training.objectives import Objective
 
-TRAINING: dict[str, Any] = {"learning_rate": 1e-3}
+TRAINING: dict[str, Any] = {"learning_rate": 1e-3, "optimizer": "adam", "weight_decay": 0.0}
+WITHOUT = ("loss", "dice_weight", "cross_entropy_weight")
 
 NEGATIVE_LABELS = ("known", "slice", "none")
 

@@ -37,8 +37,8 @@ from myosweep.training.data import (
     uniform_shape,
 )
 from myosweep.training.device import LAYOUT, autocast, set_up_torch
-from myosweep.training.losses import segmentation_loss
 from myosweep.training.model import Description, save_model
+from myosweep.training.objectives import Objective, objective_of
 from myosweep.training.seeds import derived_seed, generator
 from myosweep.training.settings import TrainingSettings, split_settings
 
@@ -117,7 +117,8 @@ def train(
         torch.manual_seed(derived_seed(seed, "weights"))
         module = create(network, seen + options.position, len(structures) + 1, network_settings)
         module = module.to(device).to(memory_format=LAYOUT)  # type: ignore[call-overload]
-        run = _Run(module, options, seen, shape, device, seed, list(structures), checkpoint_dir)
+        objective = objective_of(network, network_settings, options)
+        run = _Run(module, objective, options, seen, shape, device, seed, list(structures), checkpoint_dir)
         run.resume(_fingerprint(samples, used, network, seen, network_settings, options, structures, seed))
         run.train(learned, validation)
         run.save(finished=True)
@@ -165,6 +166,7 @@ def dice_of(prediction: np.ndarray, target: np.ndarray, classes: int) -> list[fl
 @dataclass
 class _Run:
     network: nn.Module
+    objective: Objective
     options: TrainingSettings
     seen: int
     shape: tuple[int, int, int]
@@ -182,9 +184,11 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=self.options.learning_rate, weight_decay=self.options.weight_decay
-        )
+        kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[self.options.optimizer]
+        self.optimizers = [
+            kind(weights, lr=self.options.learning_rate, weight_decay=self.options.weight_decay)
+            for weights in self.objective.parameters(self.network)
+        ]
 
     @property
     def position(self) -> float | None:
@@ -204,7 +208,8 @@ class _Run:
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.steps = state["steps"]
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
         announce(f"training goes on after epoch {len(self.history)} from {self.folder}")
 
     def save(self, finished: bool) -> None:
@@ -221,7 +226,7 @@ class _Run:
                 "network": _copied(self.network),
                 "average": _copied(self.average),
                 "steps": self.steps,
-                "optimizer": self.optimizer.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             }
         save_checkpoint(self.folder, state)
 
@@ -256,8 +261,9 @@ class _Run:
         # Everything random is a function of seed and epoch, so a resumed epoch is the epoch itself.
         torch.manual_seed(derived_seed(self.seed, "torch", epoch))
         rate = learning_rate(epoch, self.options)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
         order = generator(self.seed, "order", epoch).permutation(len(learned))
         losses = [self._step(epoch, learned[index]) for index in order]
         row: Row = {"epoch": epoch + 1, "learning_rate": rate, "loss": float(np.mean(losses))}
@@ -272,27 +278,30 @@ class _Run:
         changed = augment(sample, self.options, generator(self.seed, "augment", epoch, sample.case))
         channels, target, confidence = self._tensors(changed)
         self.network.train()
-        self.optimizer.zero_grad(set_to_none=True)
-        with autocast(self.device, self.options.precision):
-            logits = self.network(channels)
-        dice_weight, cross_entropy_weight = self.options.loss_weights
-        loss = segmentation_loss(
-            logits, target, confidence, dice_weight=dice_weight, cross_entropy_weight=cross_entropy_weight
-        )
-        loss.backward()  # type: ignore[no-untyped-call]
-        length = nn.utils.clip_grad_norm_(self.network.parameters(), self.options.clip_norm)
-        value = float(loss.detach())
-        if not (math.isfinite(value) and math.isfinite(float(length))):
-            raise InputError(
-                f"case {sample.case}, epoch {epoch + 1}",
-                f"loss {value} and a gradient of length {float(length)}; the image lies in "
-                f"{float(channels.min()):.4g} to {float(channels.max()):.4g}",
-                "numbers",
-                "look at this case's volumes; a smaller learning_rate or precision float32 may help",
-            )
-        self.optimizer.step()
-        self._follow()
-        return value
+        steps = self.objective.losses(self.network, channels, target, confidence)
+        total = 0.0
+        while True:
+            with autocast(self.device, self.options.precision):
+                following = next(steps, None)
+            if following is None:
+                return total
+            index, loss = following
+            self.network.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            weights = [weight for group in self.optimizers[index].param_groups for weight in group["params"]]
+            length = nn.utils.clip_grad_norm_(weights, self.options.clip_norm)
+            value = float(loss.detach())
+            if not (math.isfinite(value) and math.isfinite(float(length))):
+                raise InputError(
+                    f"case {sample.case}, epoch {epoch + 1}",
+                    f"loss {value} and a gradient of length {float(length)}; the image lies in "
+                    f"{float(channels.min()):.4g} to {float(channels.max()):.4g}",
+                    "numbers",
+                    "look at this case's volumes; a smaller learning_rate or precision float32 may help",
+                )
+            self.optimizers[index].step()
+            self._follow()
+            total += value
 
     def _follow(self) -> None:
         self.steps += 1

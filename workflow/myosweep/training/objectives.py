@@ -1,13 +1,17 @@
-"""What a network that is not trained by Dice and cross-entropy of the whole brings along."""
+"""How a network is trained: its optimisers and its losses."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
+import torch
+from torch import nn
+
+from myosweep.networks import module_of
+from myosweep.training.losses import segmentation_loss
+from myosweep.training.settings import TrainingSettings
 
 
 class Objective(Protocol):
@@ -17,7 +21,11 @@ class Objective(Protocol):
         """The weights of each optimiser; weights may belong to several."""
 
     def losses(
-        self, network: nn.Module, channels: torch.Tensor, target: torch.Tensor
+        self,
+        network: nn.Module,
+        channels: torch.Tensor,
+        target: torch.Tensor,
+        confidence: torch.Tensor | None,
     ) -> Iterator[tuple[int, torch.Tensor]]:
         """The losses of one training step, in their order.
 
@@ -32,8 +40,56 @@ class Objective(Protocol):
             float32 (case, channel, z, y, x).
         target
             Fractions (case, class, z, y, x), 0 to 1; what is missing to a sum of 1 is unknown.
+        confidence
+            (case, 1, z, y, x), 0 to 1, where the setting `loss` weighs by it, else None.
 
         Yields
         ------
         Which optimiser, and a scalar. Nothing, where nothing can be learned.
         """
+
+
+@dataclass(frozen=True)
+class WholeVolume:
+    """One optimiser, one loss of the whole volume: what a network has that brings nothing else along.
+
+    Attributes
+    ----------
+    dice_weight, cross_entropy_weight
+        See `losses.segmentation_loss`.
+    """
+
+    dice_weight: float
+    cross_entropy_weight: float
+
+    def parameters(self, network: nn.Module) -> list[list[nn.Parameter]]:
+        """All weights."""
+        return [list(network.parameters())]
+
+    def losses(
+        self,
+        network: nn.Module,
+        channels: torch.Tensor,
+        target: torch.Tensor,
+        confidence: torch.Tensor | None,
+    ) -> Iterator[tuple[int, torch.Tensor]]:
+        """The loss of the network's logits."""
+        yield (
+            0,
+            segmentation_loss(
+                network(channels),
+                target,
+                confidence,
+                dice_weight=self.dice_weight,
+                cross_entropy_weight=self.cross_entropy_weight,
+            ),
+        )
+
+
+def objective_of(network: str, settings: dict[str, Any], options: TrainingSettings) -> Objective:
+    """What a network brings along (`objective(settings)` of its module), or `WholeVolume`."""
+    module = module_of(network)
+    if hasattr(module, "objective"):
+        own: Objective = module.objective(module.Settings(**settings))
+        return own
+    return WholeVolume(*options.loss_weights)

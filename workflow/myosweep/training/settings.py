@@ -28,8 +28,10 @@ class TrainingSettings:
         The most passes over the training cases.
     patience
         Training stops after so many epochs without a better validation Dice.
+    optimizer
+        `adamw` (Loshchilov and Hutter 2019) or `adam` (Kingma and Ba 2015), whose weight decay is an l2 term.
     learning_rate, weight_decay
-        Of AdamW (Loshchilov and Hutter 2019).
+        Of the optimiser.
     schedule
         `cosine` (to zero over all epochs, after `warmup_epochs`) or `constant`.
     warmup_epochs
@@ -69,6 +71,7 @@ class TrainingSettings:
     position: bool = True
     epochs: int = 100
     patience: int = 40
+    optimizer: str = "adamw"
     learning_rate: float = 3e-3
     weight_decay: float = 1e-4
     schedule: str = "cosine"
@@ -132,6 +135,7 @@ _RULES: dict[str, tuple[str, Any]] = {
     "position": ("true or false", lambda v: isinstance(v, bool)),
     "flip_along_limb": ("true or false", lambda v: isinstance(v, bool)),
     "loss": (f"one of {', '.join(LOSSES)}", lambda v: v in LOSSES),
+    "optimizer": ("adamw or adam", lambda v: v in ("adamw", "adam")),
     "schedule": ("cosine or constant", lambda v: v in ("cosine", "constant")),
     "precision": ("float32 or bfloat16", lambda v: v in ("float32", "bfloat16")),
 }
@@ -147,7 +151,7 @@ def split_settings(network: str, settings: dict[str, Any]) -> tuple[TrainingSett
         An unknown network or key, or a value that cannot be.
     """
     module = module_of(network)
-    of_training = {field.name for field in fields(TrainingSettings)}
+    of_training = {field.name for field in fields(TrainingSettings)} - set(getattr(module, "WITHOUT", ()))
     of_network = asdict(module.Settings())
     for key, value in settings.items():
         where = f"segmentation.{network}.{key}"

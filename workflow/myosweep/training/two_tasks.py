@@ -37,7 +37,11 @@ class TwoTasks:
         return [[*shared, *decoder.parameters()] for decoder in decoders if decoder is not None]
 
     def losses(
-        self, network: nn.Module, channels: torch.Tensor, target: torch.Tensor
+        self,
+        network: nn.Module,
+        channels: torch.Tensor,
+        target: torch.Tensor,
+        confidence: torch.Tensor | None = None,
     ) -> Iterator[tuple[int, torch.Tensor]]:
         """For each window st-MSE of channel 0 (optimiser 1), then st-SDC (optimiser 0).
 
