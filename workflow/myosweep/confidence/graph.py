@@ -9,15 +9,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from myosweep.confidence.options import ConfidenceOptions
+from myosweep.confidence.options import ROUNDING, ConfidenceOptions
 from myosweep.confidence.roles import FREE, SOURCE
 
 # Added to every weight so that no pixel is cut off; it is in the authors' and in MONAI's code, not in the
 # paper.
 WEIGHT_FLOOR = 1e-5
-
-# Differences of this part of the values are what computing left of a homogeneous image.
-ROUNDING = 1e-10
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,9 @@ Normalisation = Literal["image", "fixed"]
 
 LEAST_BOTTOM = 1e-6
 
+# Differences of this part of the values are what computing left of equal ones.
+ROUNDING = 1e-10
+
 
 @dataclass(frozen=True)
 class ConfidenceOptions:
