@@ -59,7 +59,7 @@ def directed_map(
     return result
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _descend(
     values: NDArray[np.float64],
     known: NDArray[np.bool_],

@@ -39,7 +39,7 @@ def weigh_edges(
 ) -> Edges:
     """Weights of the edges of the 8-neighbour graph of the known pixels.
 
-    Karamalis et al. 2012, section 3: c = g (1 - exp(-alpha d)) for the grey value g at the depth d (their
+    Karamalis et al. 2012: c = g (1 - exp(-alpha d)) for the grey value g at the depth d (their
     Beer-Lambert attenuation, as their published code applies it), and the weight of an edge is
     exp(-beta |c_i - c_j|) along the beam, exp(-beta (|c_i - c_j| + gamma)) across it, plus 1e-5. Their
     published code and MONAI 1.6, which the normalisation `image` follows, scale g to 0..1, |c_i - c_j| by its
@@ -109,7 +109,7 @@ def scaled_values(
     return np.where(known, (image - low) / (high - low + np.finfo(np.float64).eps), 0.0)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def fill_links(
     links: NDArray[np.float64],
     right: NDArray[np.float64],
