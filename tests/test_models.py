@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from myosweep.models import LOSSES, fold_of, fold_splits, model_of
-from myosweep.settings import network_names, read_settings
+from myosweep.settings import known_networks, read_settings
 
 
 def segmentation(**given: Any) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def segmentation(**given: Any) -> dict[str, Any]:
 def test_the_ten_configurations_are_chosen_by_name(channels: int, loss: str) -> None:
     name = f"unet_{channels}ch_{loss}"
     part = segmentation(models=[name], channels=["image"], unet={"epochs": 7})
-    model = model_of(name, part, network_names())
+    model = model_of(name, part, known_networks())
     assert model is not None
     assert (model.name, model.network) == (name, "unet")
     assert model.channels == ("image", "confidence")[:channels]
@@ -31,13 +31,13 @@ def test_the_ten_configurations_are_chosen_by_name(channels: int, loss: str) -> 
 
 def test_a_network_s_name_is_the_network_as_its_section_says() -> None:
     part = segmentation(models=["unet"], channels=["image"], unet={"epochs": 7})
-    model = model_of("unet", part, network_names())
+    model = model_of("unet", part, known_networks())
     assert model is not None
     assert (model.network, model.channels, model.settings) == ("unet", ("image",), part["unet"])
 
 
 def test_a_network_with_losses_of_its_own_takes_channels_alone() -> None:
-    model = model_of("unet_s_r_clstm_1ch", segmentation(), network_names())
+    model = model_of("unet_s_r_clstm_1ch", segmentation(), known_networks())
     assert model is not None
     assert (model.network, model.channels) == ("unet_s_r_clstm", ("image",))
 
@@ -45,7 +45,7 @@ def test_a_network_with_losses_of_its_own_takes_channels_alone() -> None:
 def test_a_variant_changes_what_it_names() -> None:
     variant = {"network": "unet", "channels": ["image"], "settings": {"dropout": 0.2}}
     part = segmentation(models=["mine"], unet={"epochs": 7}, variants={"mine": variant})
-    model = model_of("mine", part, network_names())
+    model = model_of("mine", part, known_networks())
     assert model is not None
     assert model.settings == {**part["unet"], "dropout": 0.2}
     assert model.channels == ("image",)
@@ -55,7 +55,7 @@ def test_a_variant_changes_what_it_names() -> None:
     "name", ["unet_3ch_Dice", "unet_1ch_dice", "net_1ch_Dice", "", "unet_1ch_", "unet_s_r_clstm_1ch_Dice"]
 )
 def test_other_names_are_no_model(name: str) -> None:
-    assert model_of(name, segmentation(), network_names()) is None
+    assert model_of(name, segmentation(), known_networks()) is None
 
 
 @given(

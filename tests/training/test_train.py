@@ -40,6 +40,7 @@ FILES = ("weights.safetensors", "model.json", "history.csv")
 
 def run(cases: list[TrainingCase], folder: Path, settings: dict[str, Any] = TINY, **changes: Any) -> None:
     arguments: dict[str, Any] = {"structures": STRUCTURES, "channels": BOTH, "seed": 1} | changes
+    arguments.setdefault("learned", list(arguments["structures"]))
     train(
         cases,
         network="unet",

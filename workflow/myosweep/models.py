@@ -6,16 +6,39 @@ Read whenever the workflow is planned, so it imports nothing heavy.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 LOSSES = ("Dice", "CE", "DiceCE", "CEconf", "DiceCEconf")
 
 # Gonzalez Duque (2024), thesis, part III, 1.3.2: confidence as a second channel, or in the loss.
-_CONFIGURATION = re.compile(rf"(?P<network>.+)_(?P<channels>[12])ch(_(?P<loss>{'|'.join(LOSSES)}))?")
+_NAME = re.compile(
+    rf"(?P<network>[^-]+?)(-(?P<preset>.+?))?(_(?P<channels>[12])ch(_(?P<loss>{'|'.join(LOSSES)}))?)?"
+)
 _CHANNELS = {"1": ("image",), "2": ("image", "confidence")}
+
+
+@dataclass(frozen=True)
+class Network:
+    """What the workflow must know of a network before it is imported.
+
+    Attributes
+    ----------
+    binary
+        Whether it learns one structure; a model is then one network for each.
+    guided
+        Whether it segments from a few annotated slices of the case itself.
+    presets
+        Settings by name, such as a paper's ablations.
+    """
+
+    binary: bool = False
+    guided: bool = False
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -32,30 +55,34 @@ class Model:
         What it sees.
     settings
         Of training and of the network, complete.
+    binary, guided
+        See `Network`.
     """
 
     name: str
     network: str
     channels: tuple[str, ...]
     settings: dict[str, Any]
+    binary: bool = False
+    guided: bool = False
 
     @property
     def needs_confidence(self) -> bool:
         """Whether confidence maps are wanted to use the model; training may want them for its loss alone."""
         return "confidence" in self.channels
 
+    @property
+    def learns_from_confidence(self) -> bool:
+        """Whether confidence maps are wanted to train it."""
+        return self.needs_confidence or str(self.settings.get("loss", "")).endswith("conf")
 
-def weighs_by_confidence(settings: Mapping[str, Any]) -> bool:
-    """Whether the loss is weighted by the confidence map."""
-    return str(settings.get("loss", "")).endswith("conf")
 
-
-def model_of(name: str, segmentation: Mapping[str, Any], networks: Iterable[str]) -> Model | None:
+def model_of(name: str, segmentation: Mapping[str, Any], networks: Mapping[str, Network]) -> Model | None:
     """What a name stands for, or None where it is none that can be trained.
 
-    In this order: a variant of one's own, a network, and `{network}_{1,2}ch` or `{network}_{1,2}ch_{loss}`, a
-    network that sees the image (1ch) or the confidence map, too (2ch), and is trained with that loss, where
-    it does not bring its own.
+    A variant of one's own, or a network's name, which may be followed by one of its presets
+    (`unet_s_r_clstm-unet_s`), by what it sees (`_1ch` the image, `_2ch` the confidence map, too) and by its
+    loss, where it does not bring its own (`unet_2ch_DiceCE`).
 
     Parameters
     ----------
@@ -64,25 +91,49 @@ def model_of(name: str, segmentation: Mapping[str, Any], networks: Iterable[str]
     segmentation
         The settings `segmentation`, complete.
     networks
-        The names of all networks.
+        All networks by name.
     """
-    channels: Iterable[str] = segmentation["channels"]
     variant = segmentation["variants"].get(name)
-    found = _CONFIGURATION.fullmatch(name)
+    channels: Iterable[str] = segmentation["channels"]
     if variant is not None:
         network, changes = variant["network"], variant["settings"]
         channels = variant.get("channels", channels)
-    elif name in networks:
-        network, changes = name, {}
-    elif found and found["network"] in networks and found["loss"] is None:
-        network, changes = found["network"], {}
-        channels = _CHANNELS[found["channels"]]
-    elif found and "loss" in segmentation.get(found["network"], {}):
-        network, changes = found["network"], {"loss": found["loss"]}
-        channels = _CHANNELS[found["channels"]]
     else:
-        return None
-    return Model(name, network, tuple(channels), {**segmentation[network], **changes})
+        found = _NAME.fullmatch(name)
+        if found is None or found["network"] not in networks:
+            return None
+        network = found["network"]
+        preset, loss = found["preset"], found["loss"]
+        if preset is not None and preset not in networks[network].presets:
+            return None
+        if loss is not None and "loss" not in segmentation[network]:
+            return None
+        changes = dict(networks[network].presets[preset]) if preset else {}
+        if loss is not None:
+            changes["loss"] = loss
+        if found["channels"]:
+            channels = _CHANNELS[found["channels"]]
+    kind = networks[network]
+    settings = {**segmentation[network], **changes}
+    return Model(name, network, tuple(channels), settings, kind.binary, kind.guided)
+
+
+def model_folders(folder: str | Path, structures: Iterable[str]) -> list[Path]:
+    """Where the networks of a model lie: in its folder, or one per structure in folders of their names."""
+    own = [Path(folder) / name for name in structures]
+    binary = (
+        any((each / "model.json").is_file() for each in own) and not (Path(folder) / "model.json").is_file()
+    )
+    return own if binary else [Path(folder)]
+
+
+def network_in(folder: str | Path, structures: Iterable[str]) -> str:
+    """The network of a model on disk, "" where its model.json cannot be read; using it will say why."""
+    try:
+        text = (model_folders(folder, structures)[0] / "model.json").read_text(encoding="utf-8")
+        return str(json.loads(text)["network"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def fold_of(participants: Iterable[str], folds: int, seed: int) -> dict[str, int]:

@@ -19,7 +19,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from myosweep.errors import InputError, InputErrors
-from myosweep.models import LOSSES, model_of
+from myosweep.models import LOSSES, Network, model_of
 
 SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "config.schema.json"
 TRAINING = "training.schema.json"
@@ -67,6 +67,17 @@ def network_names(schema_path: str | Path = SCHEMA) -> tuple[str, ...]:
     """The networks that can be trained: those whose settings a schema describes."""
     folder = Path(schema_path).parent / NETWORKS
     return tuple(sorted(path.name.removesuffix(_SUFFIX) for path in folder.glob(f"*{_SUFFIX}")))
+
+
+@cache
+def known_networks(schema_path: str | Path = SCHEMA) -> dict[str, Network]:
+    """The networks that can be trained, with what their schemas say of them."""
+    folder = Path(schema_path).parent / NETWORKS
+    networks = {}
+    for name in network_names(schema_path):
+        own = _json(folder / f"{name}{_SUFFIX}")
+        networks[name] = Network(own.get("binary", False), own.get("guided", False), own.get("presets", {}))
+    return networks
 
 
 def _with_variants(schema: Json, given: Json) -> Json:
@@ -444,16 +455,17 @@ def _cross_problems(settings: Json, schema: Json) -> Iterator[InputError]:
             )
     pretrained: dict[str, str] = segmentation["pretrained"]
     for name in segmentation["models"]:
-        if name in pretrained or any(name in names for names in (known, segmentation["variants"])):
+        if name in pretrained or name in segmentation["variants"]:
             continue
-        if model_of(name, segmentation, known) is None:
-            close = _closest(name, [*known, *segmentation["variants"]])
+        if model_of(name, segmentation, known_networks()) is None:
+            presets = [f"{name}-{preset}" for name in known for preset in known_networks()[name].presets]
+            close = _closest(name, [*known, *segmentation["variants"], *presets])
             yield InputError(
                 _where(("segmentation", "models")),
                 f"{name}, an unknown model",
-                f"{' or '.join(known)}, one of them followed by _1ch_ or _2ch_ and a loss "
-                f"({', '.join(LOSSES)}), one of segmentation.variants, or a name that "
-                "segmentation.pretrained gives a folder",
+                f"{' or '.join([*known, *presets])}, one of them followed by _1ch or _2ch and, where it "
+                f"brings no loss of its own, by _ and a loss ({', '.join(LOSSES)}), one of "
+                "segmentation.variants, or a name that segmentation.pretrained gives a folder",
                 f"write {close}, or add `pretrained: {{{name}: FOLDER}}`",
             )
     for name, folder in pretrained.items():

@@ -1,4 +1,5 @@
 import fcntl
+import itertools
 import math
 import os
 import sys
@@ -24,8 +25,8 @@ from myosweep.io.recordings import recording_digest, recording_inputs
 from myosweep.io.tables import read_tables
 from myosweep.io.screens import read_excluded
 from myosweep.labels.methods import NEED_IMAGE
-from myosweep.models import fold_of, fold_splits, model_of, weighs_by_confidence
-from myosweep.settings import network_names, read_settings
+from myosweep.models import fold_of, fold_splits, model_folders, model_of, network_in
+from myosweep.settings import known_networks, network_names, read_settings
 from myosweep.sources import share_with_jobs, source_files
 
 share_with_jobs(WORKFLOW)
@@ -63,7 +64,7 @@ METHODS = SETTINGS["labels"]["interpolation"]
 MODELS = SETTINGS["segmentation"]["models"]
 PRETRAINED = SETTINGS["segmentation"]["pretrained"]
 TRAINED = {
-    name: model_of(name, SETTINGS["segmentation"], network_names())
+    name: model_of(name, SETTINGS["segmentation"], known_networks())
     for name in MODELS
     if name not in PRETRAINED
 }
@@ -75,7 +76,7 @@ wildcard_constraints:
     acquisition="[^/]+",
     method="[^/]+",
     model="[^/]+",
-    training="[^/]+(/fold[0-9]+)?",
+    training="[^/]+(/fold[0-9]+)?(/[^/]+)?",
     source="[^/]+",
     sweep="[^/]+",
     stage="labels|predict",
@@ -281,7 +282,7 @@ def is_labelled(case):
 def sources_of(case):
     """What is measured for a case: labels by method where there are any, and each model's prediction."""
     labels = [f"labels_{method}" for method in METHODS] if is_labelled(case) else []
-    return labels + list(MODELS)
+    return labels + [model for model in MODELS if is_labelled(case) or not is_guided(model)]
 
 
 def measured_file(case, source):
@@ -356,11 +357,18 @@ def model_of_training(wildcards):
     return TRAINED[wildcards.training.split("/")[0]]
 
 
+def learned_structures(wildcards):
+    """What a network learns: one structure where it is binary, else all."""
+    if model_of_training(wildcards).binary:
+        return [wildcards.training.split("/")[-1]]
+    return list(SETTINGS["structures"])
+
+
 def splits_of(training):
     """The split of every case for a training: that of the table, or that of the training's fold."""
     if not FOLDS:
         return {case: TABLES.cases[case].split for case in TABLES.included}
-    fold = int(training.rpartition("fold")[2])
+    fold = int(training.split("/")[1].removeprefix("fold"))
     splits = fold_splits(participants(), FOLDS, fold, SETTINGS["seed"])
     return {case: splits[TABLES.cases[case].participant] for case in TABLES.included}
 
@@ -383,29 +391,49 @@ def training_files(stage):
         if stage == "labels":
             return [f"results/labels/{SETTINGS['labels']['use']}/{row.case}.mha" for row in rows]
         model = model_of_training(wildcards)
-        if stage == "confidence" and not (model.needs_confidence or weighs_by_confidence(model.settings)):
+        if stage == "confidence" and not model.learns_from_confidence:
             return []
         return [f"results/{stage}/{row.case}/{base_of(row.case)}.mha" for row in rows]
 
     return files
 
 
-def trainings_of(model):
-    """What is trained for a model: itself, or one network per fold."""
-    return [f"{model}/fold{fold}" for fold in range(1, FOLDS + 1)] if FOLDS else [model]
+def trainings_of(model, folds=range(1, FOLDS + 1)):
+    """What is trained for a model: itself, or one network per fold, or per structure where it is binary."""
+    levels = [[model], [f"fold{fold}" for fold in folds], list(SETTINGS["structures"])]
+    used = [levels[0], *([levels[1]] if FOLDS else []), *([levels[2]] if TRAINED[model].binary else [])]
+    return ["/".join(parts) for parts in itertools.product(*used)]
 
 
 def model_files(wildcards):
-    """The network that segments a case: a given one, or one that never saw the case's participant."""
-    folder = PRETRAINED.get(wildcards.model)
-    if folder is None:
-        fold = [tested_split(TABLES.cases[wildcards.case])] if FOLDS else []
-        folder = Path("results/train", wildcards.model, *fold)
-    return [f"{folder}/weights.safetensors", f"{folder}/model.json"]
+    """The networks that segment a case: given ones, or those that never saw the case's participant."""
+    if wildcards.model in PRETRAINED:
+        folders = model_folders(PRETRAINED[wildcards.model], SETTINGS["structures"])
+    else:
+        fold = tested_split(TABLES.cases[wildcards.case]).removeprefix("fold")
+        trainings = trainings_of(wildcards.model, [fold] if FOLDS else [])
+        folders = [Path("results/train", training) for training in trainings]
+    return [f"{folder}/{name}" for folder in folders for name in ("model.json", "weights.safetensors")]
+
+
+def guide_of_case(wildcards):
+    """Labels of the case itself, for a network that propagates those of a few slices."""
+    case = wildcards.case
+    if not is_guided(wildcards.model) or not is_labelled(case):
+        return []
+    return f"results/labels/{SETTINGS['labels']['use']}/{case}.mha"
+
+
+def is_guided(model):
+    """Whether a model propagates labels of the case itself."""
+    network = network_of(model)
+    return network in known_networks() and known_networks()[network].guided
 
 
 def network_of(model):
-    return TRAINED[model].network if model in TRAINED else ""
+    return (
+        TRAINED[model].network if model in TRAINED else network_in(PRETRAINED[model], SETTINGS["structures"])
+    )
 
 
 def channels_of(model):
@@ -420,8 +448,7 @@ def confidence_of_model(wildcards):
 def confidence_of_case(wildcards):
     """The confidence map for a picture, where a network needs maps anyhow."""
     needed = any(
-        "confidence" in channels_of(name)
-        or (name in TRAINED and weighs_by_confidence(TRAINED[name].settings))
+        "confidence" in channels_of(name) or (name in TRAINED and TRAINED[name].learns_from_confidence)
         for name in MODELS
     )
     return base_file("confidence")(wildcards) if needed else []
@@ -440,8 +467,9 @@ def intermediate_files(case):
         yield f"results/labels/{method}/{case}.mha"
     if any("confidence" in channels_of(model) for model in MODELS):
         yield f"results/confidence/{case}/{acquisitions[0]}.mha"
-    for model in MODELS:
-        yield f"results/predict/{model}/{case}.mha"
+    for model in sources_of(case):
+        if model in MODELS:
+            yield f"results/predict/{model}/{case}.mha"
 
 
 @cache

@@ -22,6 +22,7 @@ rule train:
             for row in training_rows(wildcards)
         ],
         structures=SETTINGS["structures"],
+        learned=learned_structures,
         network=lambda wildcards: model_of_training(wildcards).network,
         channels=lambda wildcards: list(model_of_training(wildcards).channels),
         settings=lambda wildcards: model_of_training(wildcards).settings,
@@ -38,6 +39,7 @@ rule predict:
         model=model_files,
         image=base_file("compound"),
         confidence=confidence_of_model,
+        guide=guide_of_case,
     output:
         "results/predict/{model}/{case}.mha",
     log:

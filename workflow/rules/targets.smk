@@ -52,7 +52,11 @@ rule trained:
 
 rule segmented:
     input:
-        for_usable("results/predict/{model}/{case}.{suffix}", model=MODELS, suffix=["mha", "seg.nrrd"]),
+        for_usable(
+            "results/predict/{model}/{case}.{suffix}",
+            model=lambda case: [source for source in sources_of(case) if source in MODELS],
+            suffix=["mha", "seg.nrrd"],
+        ),
 
 
 rule evaluated:

@@ -22,6 +22,7 @@ train(
     network=snakemake.params.network,
     settings=snakemake.params.settings,
     structures=snakemake.params.structures,
+    learned=snakemake.params.learned,
     channels=snakemake.params.channels,
     seed=snakemake.params.seed,
     checkpoint_dir=Path("results/checkpoints") / snakemake.wildcards.training / key[:16],

@@ -3,9 +3,10 @@
 A network's module holds `Settings` (a frozen dataclass: its settings and their defaults), `TRAINING`
 (defaults of training that suit it better than the general ones), `multiple(settings)` (the numbers of voxels
 along (z, y, x) whose multiples it takes) and `build(in_channels, out_channels, settings)`. It may hold
-`PRESETS` (settings by name, of a paper's variants), `WITHOUT` (settings of training that mean nothing to it)
-and `objective(settings)` (a `training.objectives.Objective`, where it is not trained by Dice and
-cross-entropy of its logits).
+`PRESETS` (settings by name, of a paper's variants), `WITHOUT` (settings of training that mean nothing to it),
+`objective(settings)` (a `training.objectives.Objective`, where it is not trained by Dice and cross-entropy of
+its logits), `BINARY` (it learns one structure) and, where it propagates the masks of a few slices,
+`segment(network, channels, masks by slice)`, which gives probabilities (class, z, y, x).
 """
 
 from __future__ import annotations
@@ -38,6 +39,11 @@ def module_of(name: str) -> Any:
             "segmentation.models", f"'{name}'", f"one of {', '.join(NETWORKS)}", "correct the name"
         )
     return import_module(NETWORKS[name])
+
+
+def is_guided(name: str) -> bool:
+    """Whether a network propagates masks of a few slices of the case itself."""
+    return hasattr(module_of(name), "segment")
 
 
 def complete_settings(name: str, settings: dict[str, Any]) -> dict[str, Any]:

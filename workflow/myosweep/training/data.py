@@ -135,8 +135,22 @@ def load_sample(
     structures: dict[str, int],
     channels: Sequence[str],
     spacing: tuple[float, float, float],
+    learned: Sequence[str] | None = None,
 ) -> Sample:
     """Read one case and bring it to the network's voxels.
+
+    Parameters
+    ----------
+    case
+        Where its volumes lie.
+    structures
+        Label values of all structures.
+    channels
+        See `prepare_channels`.
+    spacing
+        Of the network's voxels along (x, y, z), mm.
+    learned
+        The structures that the network learns, to which the others are background; default: all.
 
     Raises
     ------
@@ -150,7 +164,9 @@ def load_sample(
     del confidence
     labels = read_volume(case.labels)
     _check_labels(labels, image.grid, case, structures)
-    target = lattice.fractions(labels.array, classes_of(structures), len(structures) + 1)
+    wanted = list(structures if learned is None else learned)
+    classes = classes_of({name: structures[name] for name in wanted})
+    target = lattice.fractions(labels.array, classes, len(wanted) + 1)
     return Sample(case.case, stack, mirrored(np.rint(255 * target).astype(np.uint8), case.side), black)
 
 
@@ -211,6 +227,13 @@ def position_channel(shape: tuple[int, int, int], spacing_x: float) -> Floats:
     """The distance of each voxel from the middle along x in units of 50 mm, (1, z, y, x)."""
     distance = (np.arange(shape[2]) - (shape[2] - 1) / 2) * spacing_x / 50
     return np.broadcast_to(distance.astype(np.float32), (1, *shape))
+
+
+def pad_fractions(fractions: Floats, shape: tuple[int, int, int]) -> Floats:
+    """Fractions (class, z, y, x), 0 to 1, in the middle of a larger volume of unknown."""
+    result = np.zeros((len(fractions), *shape), dtype=np.float32)
+    result[(slice(None), *padding(fractions.shape[1:], shape))] = fractions
+    return result
 
 
 def pad_target(target: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[np.uint8]:

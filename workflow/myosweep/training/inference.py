@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import ndimage
+from torch import nn
 
 from myosweep.errors import InputError
 from myosweep.io.volumes import Volume
-from myosweep.networks import multiple_of
-from myosweep.progress import log
+from myosweep.networks import is_guided, multiple_of
+from myosweep.progress import announce, log
 from myosweep.training.data import (
+    UNKNOWN,
+    classes_of,
     mirrored,
     pad_channels,
+    pad_fractions,
     padding,
     position_channel,
     prepare_channels,
     uniform_shape,
 )
 from myosweep.training.device import LAYOUT, autocast, set_up_torch
+from myosweep.training.guides import NothingToPropagate
 from myosweep.training.lattice import Floats, Lattice
-from myosweep.training.model import load_model
+from myosweep.training.model import Description, load_model
+from myosweep.training.segmenting import probabilities
 
 
 def predict(
-    model_dir: str | Path,
+    model_dirs: str | Path | Sequence[str | Path],
     image: Volume,
     confidence: Volume | None,
     side: str,
+    guide: Volume | None = None,
     *,
     largest_component: bool = True,
     reach_mm: float = 5.0,
@@ -38,16 +45,20 @@ def predict(
     """Segment a limb.
 
     The network sees the whole limb at its own spacing; its probabilities are interpolated linearly to the
-    image's grid, where the most probable class wins.
+    image's grid, where the most probable class wins. Of several networks, one for each structure, the most
+    probable structure wins where it is more probable than not.
 
     Parameters
     ----------
-    model_dir
-        A folder with weights.safetensors and model.json.
+    model_dirs
+        A folder with weights.safetensors and model.json, or one for each structure.
     image, confidence
         Volumes (z, y, x) on one grid; confidence may be None where it is no channel of the network.
     side
         `left`, `right` or empty; left limbs are mirrored and the labels mirrored back.
+    guide
+        Labels of this limb on the same grid, 255 unknown, for a network that propagates those of a few
+        slices; others do not look at it. A structure of which it has too few is unknown in the result.
     largest_component
         Whether only each structure's largest connected piece is kept (6 neighbours, at the network's
         spacing).
@@ -56,21 +67,70 @@ def predict(
 
     Returns
     -------
-    uint8 label values on the image's grid, 0 background.
+    uint8 label values on the image's grid, 0 background; 255 where no structure is found and one of them
+    could not be looked for.
 
     Raises
     ------
     InputError
-        The model is not whole, or image and confidence map do not fit it.
+        A model is not whole, image and confidence map do not fit it, or there is nothing to propagate.
     """
     if side not in ("left", "right", ""):
         raise InputError(
             "side", f"'{side}'", "left, right or empty", "correct the cell in the table of cases"
         )
-    network, description = load_model(model_dir)
-    device = set_up_torch(int(description.training_settings["threads"]))
+    folders = [model_dirs] if isinstance(model_dirs, str | Path) else list(model_dirs)
+    found: dict[str, Floats] = {}
+    missing: list[str] = []
+    values: dict[str, int] = {}
+    for folder in folders:
+        network, description = load_model(folder)
+        values |= description.structures
+        lattice = Lattice.of(image.grid, _spacing(description))
+        try:
+            scores, known = _scores(folder, network, description, image, confidence, side, guide)
+        except NothingToPropagate as problem:
+            missing.append(str(problem))
+            continue
+        _keep_near(scores, known, _spacing(description)[::-1], reach_mm)
+        if largest_component:
+            _keep_largest(scores, list(description.structures))
+        found |= dict(zip(description.structures, scores[1:], strict=True))
+        rest = scores[0]
+    for problem_text in missing:
+        announce(f"left unknown: {problem_text}")
+    if not found:
+        raise InputError(
+            "the labels of the case",
+            "; ".join(missing),
+            "labels that can be propagated",
+            "annotate it, or segment it with a network that needs no annotation",
+        )
+    # A network of its own for each structure: what is less probable than not is background.
+    background = rest if len(folders) == 1 else np.full_like(rest, 0.5)
+    scores = np.ascontiguousarray(mirrored(np.stack([background, *found.values()]), side))
+    kinds = np.array([UNKNOWN if missing else 0, *(values[name] for name in found)], dtype=np.uint8)
+    return Volume(lattice.largest(scores, kinds), image.grid)
+
+
+def _spacing(description: Description) -> tuple[float, float, float]:
     x, y, z = description.spacing_mm
-    lattice = Lattice.of(image.grid, (x, y, z))
+    return x, y, z
+
+
+def _scores(
+    folder: str | Path,
+    network: nn.Module,
+    description: Description,
+    image: Volume,
+    confidence: Volume | None,
+    side: str,
+    guide: Volume | None,
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """Probabilities (class, z, y, x) at the network's spacing, and where the image is known."""
+    device = set_up_torch(int(description.training_settings["threads"]))
+    spacing = _spacing(description)
+    lattice = Lattice.of(image.grid, spacing)
     channels, black = prepare_channels(image, confidence, side, description.channels, lattice, "the image")
     shape = uniform_shape(
         [channels.shape[1:], tuple(description.shape)],
@@ -78,21 +138,30 @@ def predict(
     )
     seen = pad_channels(channels, black, shape)
     if description.training_settings["position"]:
-        seen = np.concatenate([seen, position_channel(shape, x)])
-    batch = torch.from_numpy(seen)[None].to(device, memory_format=LAYOUT)
+        seen = np.concatenate([seen, position_channel(shape, spacing[0])])
+    fractions = None
+    if is_guided(description.network):
+        fractions = _guide_fractions(guide, image, lattice, description.structures, side)
+        fractions = pad_fractions(fractions, shape)
     network = network.to(device).to(memory_format=LAYOUT)  # type: ignore[call-overload]
-    with torch.inference_mode(), autocast(device, str(description.training_settings["precision"])):
-        logits = network(batch)
+    with autocast(device, str(description.training_settings["precision"])):
+        scores = probabilities(network, description.network, seen, device, fractions)
     inner = (slice(None), *padding(channels.shape[1:], shape))
-    scores: Floats = torch.softmax(logits[0].float(), dim=0).cpu().numpy()[inner]
+    scores = np.ascontiguousarray(scores[inner])
     if not np.isfinite(scores).all():
-        raise InputError(model_dir, "probabilities that are not numbers", "numbers", "train the model again")
-    _keep_near(scores, channels[0] > black[0], (z, y, x), reach_mm)
-    if largest_component:
-        _keep_largest(scores, list(description.structures))
-    values = np.array([0, *description.structures.values()], dtype=np.uint8)
-    scores = np.ascontiguousarray(mirrored(scores, side))
-    return Volume(lattice.largest(scores, values), image.grid)
+        raise InputError(folder, "probabilities that are not numbers", "numbers", "train the model again")
+    return scores, channels[0] > black[0]
+
+
+def _guide_fractions(
+    guide: Volume | None, image: Volume, lattice: Lattice, structures: dict[str, int], side: str
+) -> Floats:
+    if guide is None:
+        raise NothingToPropagate("the labels of the case", "none", "labels on a few slices", "annotate it")
+    if not guide.grid.same_as(image.grid):
+        raise InputError("the labels of the case", "another grid", "the image's grid", "make them again")
+    fractions = lattice.fractions(guide.array, classes_of(structures), len(structures) + 1)
+    return mirrored(fractions, side)
 
 
 def _keep_near(scores: Floats, known: NDArray[np.bool_], spacing: tuple[float, ...], reach_mm: float) -> None:

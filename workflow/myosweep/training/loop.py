@@ -37,9 +37,11 @@ from myosweep.training.data import (
     uniform_shape,
 )
 from myosweep.training.device import LAYOUT, autocast, set_up_torch
+from myosweep.training.guides import NothingToPropagate
 from myosweep.training.model import Description, save_model
 from myosweep.training.objectives import Objective, objective_of
 from myosweep.training.seeds import derived_seed, generator
+from myosweep.training.segmenting import probabilities
 from myosweep.training.settings import TrainingSettings, split_settings
 
 Weights = dict[str, torch.Tensor]
@@ -52,6 +54,7 @@ def train(
     network: str,
     settings: dict[str, Any],
     structures: dict[str, int],
+    learned: Sequence[str],
     channels: Sequence[str],
     seed: int,
     checkpoint_dir: str | Path,
@@ -74,6 +77,9 @@ def train(
         the rest.
     structures
         Label values by name.
+    learned
+        The structures that the network learns: all, or one for a binary network, to which the others are
+        background.
     channels
         What the network sees: `["image"]` or `["image", "confidence"]`. A loss that is weighted by the
         confidence map needs that map, whether the network sees it or not.
@@ -101,12 +107,13 @@ def train(
         device = set_up_torch(options.threads)
         used = [case for case in cases if case.split in ("train", "validation")]
         samples = {
-            case.case: load_sample(case, structures, channels, options.spacing)
+            case.case: load_sample(case, structures, channels, options.spacing, learned)
             for case in track(used, len(used), "cases loaded")
         }
-        learned = [samples[case.case] for case in used if case.split == "train"]
+        structures = {name: structures[name] for name in learned}
+        training = [samples[case.case] for case in used if case.split == "train"]
         validation = [samples[case.case] for case in used if case.split == "validation"]
-        _check_presence(learned, structures)
+        _check_presence(training, structures)
         if not validation:
             announce(
                 f"no case to validate on: training runs all {options.epochs} epochs, the last weights count"
@@ -118,9 +125,11 @@ def train(
         module = create(network, seen + options.position, len(structures) + 1, network_settings)
         module = module.to(device).to(memory_format=LAYOUT)  # type: ignore[call-overload]
         objective = objective_of(network, network_settings, options)
-        run = _Run(module, objective, options, seen, shape, device, seed, list(structures), checkpoint_dir)
+        run = _Run(
+            network, module, objective, options, seen, shape, device, seed, list(structures), checkpoint_dir
+        )
         run.resume(_fingerprint(samples, used, network, seen, network_settings, options, structures, seed))
-        run.train(learned, validation)
+        run.train(training, validation)
         run.save(finished=True)
         description = Description(
             network=network,
@@ -165,6 +174,7 @@ def dice_of(prediction: np.ndarray, target: np.ndarray, classes: int) -> list[fl
 
 @dataclass
 class _Run:
+    name: str
     network: nn.Module
     objective: Objective
     options: TrainingSettings
@@ -330,12 +340,21 @@ class _Run:
 
     def _score(self, sample: Sample) -> list[float]:
         channels, _, _ = self._tensors(sample)
-        with torch.inference_mode(), autocast(self.device, self.options.precision):
-            prediction = self.average(channels).argmax(dim=1)
         fractions = pad_target(sample.target, self.shape)
+        try:
+            with autocast(self.device, self.options.precision):
+                scores = probabilities(
+                    self.average,
+                    self.name,
+                    channels[0].cpu().numpy(),
+                    self.device,
+                    fractions.astype(np.float32) / np.float32(255),
+                )
+        except NothingToPropagate:
+            return [math.nan] * len(self.structures)
         mostly_known = fractions.sum(axis=0, dtype=np.int64) > 127
         target = np.where(mostly_known, fractions.argmax(axis=0), UNKNOWN)
-        return dice_of(prediction[0].cpu().numpy(), target, len(self.structures) + 1)
+        return dice_of(scores.argmax(axis=0), target, len(self.structures) + 1)
 
     def summary(self) -> dict[str, Any]:
         best = self.history[self.best_epoch - 1]

@@ -118,6 +118,36 @@ def check_model(
     return description
 
 
+def check_models(
+    folders: Sequence[Path], structures: dict[str, int], channels: Sequence[str]
+) -> list[Description]:
+    """Check the networks that segment together: one for all structures, or one for each.
+
+    Raises
+    ------
+    InputError
+        As `check_model`, or a structure is learned by several or by none of them.
+    """
+    descriptions = [check_model(folder, None, channels) for folder in folders]
+    found = [item for description in descriptions for item in description.structures.items()]
+    if sorted(found) != sorted(structures.items()):
+        raise InputError(
+            folders[0] if len(folders) == 1 else folders[0].parent,
+            f"a model for the structures {found}",
+            f"{list(structures.items())}, as configured",
+            "give the model's structures and values under structures, or train a model for yours",
+        )
+    for folder, description in zip(folders, descriptions, strict=True):
+        if description.spacing_mm != descriptions[0].spacing_mm:
+            raise InputError(
+                folder / DESCRIPTION,
+                f"a spacing of {description.spacing_mm} mm",
+                f"{descriptions[0].spacing_mm} mm, as in {folders[0]}",
+                "train the networks of all structures with the same spacing_mm",
+            )
+    return descriptions
+
+
 def load_model(folder: str | Path) -> tuple[nn.Module, Description]:
     """The checked network in evaluation mode, on the CPU, and its description."""
     from safetensors.torch import load_file

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from myosweep.errors import InputError
-from myosweep.models import LOSSES, weighs_by_confidence
+from myosweep.models import LOSSES
 from myosweep.networks import complete_settings, module_of
 
 
@@ -103,7 +103,7 @@ class TrainingSettings:
     @property
     def weighs_by_confidence(self) -> bool:
         """Whether the loss is weighted by the confidence map."""
-        return weighs_by_confidence({"loss": self.loss})
+        return self.loss.endswith("conf")
 
     @property
     def loss_weights(self) -> tuple[float, float]:

@@ -1,0 +1,61 @@
+"""The slices of a case from which a network propagates: those that an expert outlined, or a few of them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from myosweep.errors import InputError
+from myosweep.training.lattice import Floats
+
+
+class NothingToPropagate(InputError):
+    """A case has too few annotated slices of a structure to start from."""
+
+
+# A slice counts as annotated where this part of what is known on the best known one is known on it.
+KNOWN_PART = 0.5
+
+
+def guiding_slices(
+    fractions: Floats, window: int, *, everything: bool, where: str = "annotated slices"
+) -> dict[int, NDArray[np.float32]]:
+    """The masks that guide a network.
+
+    Parameters
+    ----------
+    fractions
+        Parts of background and structure of each voxel, (2, z, y, x), 0 to 1; missing to 1 is unknown.
+    window
+        Slices that the network starts from.
+    everything
+        Whether all annotated slices guide it, or the `window` neighbouring ones alone on which the least
+        cross-section of the structure is largest: where an expert would annotate first.
+    where
+        What to name where there are none.
+
+    Returns
+    -------
+    By slice the structure's part of each voxel, (y, x).
+
+    Raises
+    ------
+    NothingToPropagate
+        No `window` neighbouring slices are annotated and show the structure.
+    """
+    known = fractions.sum(axis=(0, 2, 3))
+    annotated = (known > KNOWN_PART * known.max()) & (known > 0)
+    area = np.where(annotated, fractions[1].sum(axis=(1, 2)), 0.0)
+    runs = np.lib.stride_tricks.sliding_window_view(area, window) if len(area) >= window else area[:0]
+    least = runs.min(axis=1) if len(runs) else np.zeros(1)
+    if not least.max() > 0:
+        raise NothingToPropagate(
+            where,
+            f"{int((area > 0).sum())} slices of the network that show it, no {window} of them neighbours",
+            f"{window} neighbouring slices with the structure, at the network's spacing along the limb",
+            "outline it on slices so far apart as the network's slices (model.json, spacing_mm), best where "
+            "it is thick",
+        )
+    first = int(least.argmax())
+    chosen = np.flatnonzero(annotated) if everything else np.arange(first, first + window)
+    return {int(index): np.ascontiguousarray(fractions[1, index]) for index in chosen}

@@ -1,0 +1,54 @@
+"""What a network says of a volume at its own spacing, by whichever way it segments."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from myosweep.networks import is_guided, module_of
+from myosweep.training.device import LAYOUT
+from myosweep.training.guides import guiding_slices
+from myosweep.training.lattice import Floats
+
+
+def probabilities(
+    network: nn.Module,
+    name: str,
+    channels: Floats,
+    device: torch.device,
+    fractions: Floats | None = None,
+    *,
+    everything: bool = False,
+) -> Floats:
+    """Probabilities of the classes.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode, on the device.
+    name
+        Of the network.
+    channels
+        What it sees, (channel, z, y, x), padded.
+    device
+        Where it computes.
+    fractions
+        For a guided network the case's labels, see `guides.guiding_slices`.
+    everything
+        Whether all annotated slices guide it.
+
+    Returns
+    -------
+    (class, z, y, x), sums of 1.
+    """
+    if is_guided(name):
+        assert fractions is not None
+        given = guiding_slices(fractions, int(network.window), everything=everything)  # type: ignore[arg-type]
+        result: Floats = module_of(name).segment(network, channels, given)
+        return result
+    batch = torch.from_numpy(channels)[None].to(device, memory_format=LAYOUT)
+    with torch.inference_mode():
+        logits = network(batch)
+    found: Floats = np.ascontiguousarray(torch.softmax(logits[0].float(), dim=0).cpu().numpy())
+    return found
