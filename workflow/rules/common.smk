@@ -327,6 +327,12 @@ def kits(wildcards):
     ]
 
 
+def comparison_made(wildcards):
+    """Digest of the comparison of interpolations, where it was made."""
+    made = Path("results/interpolation.csv")
+    return {str(made): files_digest([made], Path())} if "simulate" in SETTINGS and made.exists() else {}
+
+
 def training_rows(wildcards):
     """Cases that a model learns from: those of the training and validation splits that have labels."""
     return [

@@ -24,4 +24,5 @@ write_report(
     settings=snakemake.params.settings,
     provenance=read_json(inputs.provenance),
     models={Path(path).parent.name: path for path in inputs.histories},
+    comparison_csv=next(iter(snakemake.params.comparison), None),
 )
