@@ -50,7 +50,7 @@ def test_four_keys_are_enough() -> None:
         "smooth_3d": False,
     }
     assert complete["confidence"] == {"alpha": 2.0, "beta": 90.0, "gamma": 0.05, "where": "slices"}
-    assert complete["annotation_kit"] == {"every_mm": 20.0}
+    assert complete["annotation_kit"] == {"every_mm": 20.0, "choose": "distance", "most_frames": 5}
     assert complete["segmentation"]["models"] == []
     assert "simulate" not in complete
 
