@@ -112,7 +112,7 @@ def both():
 LOSS = {
     "zoi": 0.25,
     "nearest": 0.03,
-    "shape_linear": 0.05,
+    "shape_linear": 0.08,
     "fill_between_slices": 0.15,
     "grow_from_seeds": 0.1,
     "watershed": 0.15,
