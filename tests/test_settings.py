@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from myosweep.errors import InputError, InputErrors
-from myosweep.settings import model_names, read_schema, read_settings
+from myosweep.settings import network_names, read_schema, read_settings
 
 NEEDED = {"cases": "cases.tsv", "sweeps": "sweeps.tsv", "structures": {"GM": 150, "SOL": 100}}
 WITHOUT_DEFAULT = {"cases", "sweeps", "structures", "simulate", "registration.base_acquisition"}
@@ -49,7 +49,17 @@ def test_four_keys_are_enough() -> None:
         "smoothing_voxels": 7,
         "smooth_3d": False,
     }
-    assert complete["confidence"] == {"alpha": 2.0, "beta": 90.0, "gamma": 0.05, "where": "slices"}
+    assert complete["confidence"] == {
+        "method": "random_walk",
+        "alpha": 2.0,
+        "beta": 90.0,
+        "gamma": 0.05,
+        "sink": "all",
+        "normalisation": "image",
+        "white": 255.0,
+        "bottom": 0.1,
+        "where": "slices",
+    }
     assert complete["annotation_kit"] == {"every_mm": 20.0, "choose": "distance", "most_frames": 5}
     assert complete["segmentation"]["models"] == []
     assert "simulate" not in complete
@@ -206,6 +216,27 @@ def test_a_pretrained_model_may_have_any_name(tmp_path: Any) -> None:
     assert read_settings({**NEEDED, "segmentation": segmentation})["segmentation"]["models"] == ["ours"]
 
 
+def test_a_variant_is_checked_as_its_network_is() -> None:
+    variants = {
+        "small": {
+            "network": "unet",
+            "channels": ["image"],
+            "settings": {"epochs": 3, "channels": [4, 8, 16]},
+        },
+        "odd": {"network": "unett", "settings": {}},
+        "wrong": {"network": "unet", "settings": {"epoch": 3, "loss": "Dyce"}},
+        "unet": {"network": "unet"},
+    }
+    problems = problems_of(segmentation={"models": ["small"], "variants": {"wrong": variants["wrong"]}})
+    assert "did you mean `epochs`" in problems["segmentation.variants.wrong.settings.epoch"].remedy
+    assert problems["segmentation.variants.wrong.settings.loss"].remedy == "write Dice"
+    variants.pop("wrong")
+    problems = problems_of(segmentation={"models": ["small"], "variants": variants})
+    assert problems["segmentation.variants.odd.network"].remedy == "write `network: unet`"
+    assert "strides" in problems["segmentation.variants.small.settings.strides"].remedy
+    assert "the name of a network" in problems["segmentation.variants.unet"].found
+
+
 def every_key(schema: dict[str, Any], path: str = "") -> list[tuple[str, dict[str, Any]]]:
     found = []
     for name, inner in schema.get("properties", {}).items():
@@ -243,14 +274,16 @@ def test_the_phantom_has_the_schemas_defaults() -> None:
 
 
 def test_the_networks_have_the_schemas_defaults() -> None:
-    from myosweep.networks import NETWORKS
+    from myosweep.networks import NETWORKS, module_of
     from myosweep.training.settings import split_settings
 
-    assert model_names() == list(NETWORKS)
+    assert network_names() == tuple(sorted(NETWORKS))
     segmentation = read_settings(NEEDED)["segmentation"]
     for name in NETWORKS:
         training, network = split_settings(name, {})
-        code = json.loads(json.dumps({**asdict(training), **network}))
+        without = getattr(module_of(name), "WITHOUT", ())
+        kept = {key: value for key, value in asdict(training).items() if key not in without}
+        code = json.loads(json.dumps({**kept, **network}))
         assert segmentation[name] == code
         split_settings(name, segmentation[name])
 

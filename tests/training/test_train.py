@@ -18,7 +18,7 @@ import pytest
 import torch
 from myosweep.errors import InputError, InputErrors
 from myosweep.io.volumes import Volume, read_volume, write_volume
-from myosweep.training import loop
+from myosweep.training import loop, objectives
 from myosweep.training.cases import TrainingCase
 from myosweep.training.inference import predict
 from myosweep.training.loop import dice_of, learning_rate, train
@@ -42,7 +42,7 @@ def run(cases: list[TrainingCase], folder: Path, settings: dict[str, Any] = TINY
     arguments: dict[str, Any] = {"structures": STRUCTURES, "channels": BOTH, "seed": 1} | changes
     train(
         cases,
-        model="unet",
+        network="unet",
         settings=settings,
         checkpoint_dir=folder / "state",
         output_dir=folder / "model",
@@ -267,10 +267,29 @@ def test_without_validation_all_epochs_are_run_and_it_is_said(
 def test_a_loss_that_is_no_number_names_its_case(
     cases: list[TrainingCase], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "dice_cross_entropy", lambda logits, *_, **__: logits.sum() * float("nan"))
+    monkeypatch.setattr(objectives, "segmentation_loss", lambda logits, *_, **__: logits.sum() * float("nan"))
     with pytest.raises(InputError, match=r"case s0\d, epoch 1"):
         run(cases, tmp_path)
     assert not (tmp_path / "model").exists()
+
+
+def test_confidence_in_the_loss_alone_changes_the_weights_and_is_no_channel(
+    cases: list[TrainingCase], tmp_path: Path
+) -> None:
+    for loss in ("DiceCE", "DiceCEconf"):
+        run(cases, tmp_path / loss, {**TINY, "epochs": 2, "loss": loss}, channels=["image"])
+    description = check_model(tmp_path / "DiceCEconf" / "model", STRUCTURES, ["image"])
+    assert description.training_settings["loss"] == "DiceCEconf"
+    assert bytes_of(tmp_path / "DiceCE")[0] != bytes_of(tmp_path / "DiceCEconf")[0]
+    image = spindles(20)[0]
+    assert predict(tmp_path / "DiceCEconf" / "model", image, None, "right").array.shape == image.array.shape
+    with pytest.raises(InputErrors, match="as the network or its loss needs it"):
+        run(
+            [replace(case, confidence=None) for case in cases],
+            tmp_path,
+            {**TINY, "loss": "CEconf"},
+            channels=["image"],
+        )
 
 
 def test_a_structure_that_nobody_has_is_refused(cases: list[TrainingCase], tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from myosweep.training.data import (
     load_sample,
     pad_channels,
     pad_target,
+    position_channel,
     uniform_shape,
 )
 from myosweep.training.seeds import generator
@@ -108,9 +109,9 @@ def test_padding_is_black_unknown_and_a_multiple(tmp_path: Path) -> None:
     np.testing.assert_array_equal(target[:, :, 4:20], sample.target)
     assert (target[:, :, :4] == 0).all()
     assert (channels[0, :, 20:] == sample.black[0]).all()
-    told = pad_channels(sample.channels, sample.black, shape, position=2.0)
-    np.testing.assert_array_equal(told[:2], channels)
-    np.testing.assert_allclose(told[2, 5, 7], (np.arange(24) - 11.5) / 25, rtol=1e-6)
+    told = position_channel(shape, 2.0)
+    assert told.shape == (1, *shape)
+    np.testing.assert_allclose(told[0, 5, 7], (np.arange(24) - 11.5) / 25, rtol=1e-6)
 
 
 def test_augmentation_without_strength_changes_nothing(tmp_path: Path) -> None:

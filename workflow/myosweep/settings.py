@@ -10,7 +10,7 @@ import difflib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,19 +19,76 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from myosweep.errors import InputError, InputErrors
+from myosweep.models import LOSSES, model_of
 
 SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "config.schema.json"
+TRAINING = "training.schema.json"
+NETWORKS = "networks"
+_SUFFIX = ".schema.json"
 
 Json = dict[str, Any]
-
-# Keys of `segmentation` that do not name a model.
-_NOT_MODELS = ("models", "pretrained", "channels")
 
 
 @cache
 def read_schema(schema_path: str | Path = SCHEMA) -> Json:
-    """The schema as plain values; callers must not change it."""
-    schema: Json = json.loads(Path(schema_path).read_text(encoding="utf-8"))
+    """The schema as plain values, with a section for each network; callers must not change it.
+
+    Beside the schema lie `training.schema.json`, the keys of any training, and `networks/{name}.schema.json`,
+    each a network's own keys, the defaults of training that suit it, and what of training it does without.
+    """
+    schema_path = Path(schema_path)
+    schema: Json = _json(schema_path)
+    sections = schema["properties"]["segmentation"]["properties"]
+    for name in network_names(schema_path):
+        own = _json(schema_path.parent / NETWORKS / f"{name}{_SUFFIX}")
+        training = _json(schema_path.parent / TRAINING)["properties"]
+        for key, value in own["training"].items():
+            training[key]["default"] = value
+        for key in own.get("without", ()):
+            del training[key]
+        sections[name] = {
+            "description": own["description"],
+            "unit": "none",
+            "type": "object",
+            "additionalProperties": False,
+            "default": {},
+            "properties": {**training, **own["properties"]},
+        }
+    return schema
+
+
+def _json(path: Path) -> Json:
+    values: Json = json.loads(path.read_text(encoding="utf-8"))
+    return values
+
+
+@cache
+def network_names(schema_path: str | Path = SCHEMA) -> tuple[str, ...]:
+    """The networks that can be trained: those whose settings a schema describes."""
+    folder = Path(schema_path).parent / NETWORKS
+    return tuple(sorted(path.name.removesuffix(_SUFFIX) for path in folder.glob(f"*{_SUFFIX}")))
+
+
+def _with_variants(schema: Json, given: Json) -> Json:
+    """The schema with each given variant's settings described as those of its network, without defaults."""
+    segmentation = given.get("segmentation")
+    variants = segmentation.get("variants") if isinstance(segmentation, dict) else None
+    if not isinstance(variants, dict) or not variants:
+        return schema
+    schema = copy.deepcopy(schema)
+    sections = schema["properties"]["segmentation"]["properties"]
+    described = sections["variants"]
+    described["properties"] = {}
+    for name, variant in variants.items():
+        network = variant.get("network") if isinstance(variant, dict) else None
+        if not isinstance(network, str) or network not in network_names():
+            continue
+        own = copy.deepcopy(described["additionalProperties"])
+        properties = copy.deepcopy(sections[network]["properties"])
+        for inner in properties.values():
+            inner.pop("default", None)
+        own["properties"]["settings"] |= {"additionalProperties": False, "properties": properties}
+        described["properties"][name] = own
     return schema
 
 
@@ -60,6 +117,7 @@ def read_settings(config: Mapping[str, Any], schema_path: str | Path = SCHEMA) -
     schema = read_schema(schema_path)
     problems: list[InputError] = []
     given = _plain(config, (), problems)
+    schema = _with_variants(schema, given)
     explained = {problem.where for problem in problems}
     for error in sorted(Draft202012Validator(schema).iter_errors(given), key=_order):
         if error.validator == "additionalProperties":
@@ -78,12 +136,6 @@ def read_settings(config: Mapping[str, Any], schema_path: str | Path = SCHEMA) -
         if not problems:
             return settings
     raise InputErrors(problems)
-
-
-def model_names(schema_path: str | Path = SCHEMA) -> list[str]:
-    """The models whose settings the schema describes, that is: those that can be trained."""
-    properties = read_schema(schema_path)["properties"]["segmentation"]["properties"]
-    return [name for name in properties if name not in _NOT_MODELS]
 
 
 def _order(error: ValidationError) -> list[str]:
@@ -367,25 +419,42 @@ def _cross_problems(settings: Json, schema: Json) -> Iterator[InputError]:
         )
 
     segmentation = settings["segmentation"]
-    known = [name for name in schema["properties"]["segmentation"]["properties"] if name not in _NOT_MODELS]
-    for name in known:
-        levels, strides = (len(segmentation[name].get(key, ())) for key in ("channels", "strides"))
+    known = network_names()
+    for name, variant in segmentation["variants"].items():
+        place = ("segmentation", "variants", name)
+        if variant["network"] not in known:
+            yield InputError(
+                _where((*place, "network")),
+                f"{variant['network']}, an unknown network",
+                f"one of: {', '.join(known)}",
+                f"write `network: {_closest(variant['network'], known)}`",
+            )
+        if name in known:
+            yield InputError(
+                _where(place), "the name of a network", "a name of its own", f"call it {name}_2 or the like"
+            )
+    for where, section in _network_sections(segmentation, known):
+        levels, strides = (len(section.get(key, ())) for key in ("channels", "strides"))
         if levels and strides != levels - 1:
             yield InputError(
-                _where(("segmentation", name, "strides")),
+                _where((*where, "strides")),
                 f"{strides} strides for {levels} levels (channels)",
                 f"{levels - 1}: one between each level and the next",
                 f"write `strides: {[2] * (levels - 1)}`",
             )
     pretrained: dict[str, str] = segmentation["pretrained"]
     for name in segmentation["models"]:
-        if name not in known and name not in pretrained:
-            close = difflib.get_close_matches(name, known, n=1)
+        if name in pretrained or any(name in names for names in (known, segmentation["variants"])):
+            continue
+        if model_of(name, segmentation, known) is None:
+            close = _closest(name, [*known, *segmentation["variants"]])
             yield InputError(
                 _where(("segmentation", "models")),
                 f"{name}, an unknown model",
-                f"{' or '.join(known)}, or a name that segmentation.pretrained gives a folder",
-                f"write {close[0] if close else known[0]}, or add `pretrained: {{{name}: FOLDER}}`",
+                f"{' or '.join(known)}, one of them followed by _1ch_ or _2ch_ and a loss "
+                f"({', '.join(LOSSES)}), one of segmentation.variants, or a name that "
+                "segmentation.pretrained gives a folder",
+                f"write {close}, or add `pretrained: {{{name}: FOLDER}}`",
             )
     for name, folder in pretrained.items():
         if name not in segmentation["models"]:
@@ -403,6 +472,21 @@ def _cross_problems(settings: Json, schema: Json) -> Iterator[InputError]:
                 "a folder with weights.safetensors and model.json",
                 "correct the path",
             )
+
+
+def _closest(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return close[0] if close else known[0]
+
+
+def _network_sections(segmentation: Json, known: Sequence[str]) -> Iterator[tuple[tuple[str, ...], Json]]:
+    """The settings of every network and of every variant, complete, with where they stand."""
+    for name in known:
+        yield ("segmentation", name), segmentation[name]
+    for name, variant in segmentation["variants"].items():
+        if variant["network"] in known:
+            complete = {**segmentation[variant["network"]], **variant["settings"]}
+            yield ("segmentation", "variants", name, "settings"), complete
 
 
 def _structure_name_problems(names: list[str]) -> Iterator[InputError]:

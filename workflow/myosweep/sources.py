@@ -15,7 +15,7 @@ from pathlib import Path
 _MODULE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
-def source_files(script: Path, package_root: Path) -> list[Path]:
+def source_files(script: Path, package_root: Path, without: frozenset[str] = frozenset()) -> list[Path]:
     """The script and every file of the package that it may import, however deep.
 
     Followed are imports anywhere in a file (inside functions, too), relative ones, the `__init__.py` of every
@@ -28,21 +28,24 @@ def source_files(script: Path, package_root: Path) -> list[Path]:
         A Python file that need not be part of the package.
     package_root
         The package's folder; its name is the package's name.
+    without
+        Modules that are named and not used this time, such as the other networks of the registry, by their
+        dotted names; what they alone import is left out, too.
 
     Returns
     -------
     Sorted paths, the package's below `package_root` as it was given.
     """
-    return list(_closure(script, package_root))
+    return list(_closure(script, package_root, without))
 
 
 @cache
-def _closure(script: Path, package_root: Path) -> tuple[Path, ...]:
+def _closure(script: Path, package_root: Path, without: frozenset[str]) -> tuple[Path, ...]:
     found = {script}
     waiting = [(script, "")]
     while waiting:
         path, module = waiting.pop()
-        for name in _named_modules(path, module, package_root.name):
+        for name in _named_modules(path, module, package_root.name) - without:
             for file, inner in _files_of(name, package_root):
                 if file not in found:
                     found.add(file)

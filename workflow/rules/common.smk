@@ -2,7 +2,7 @@ import fcntl
 import math
 import os
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 
 WORKFLOW = Path(workflow.basedir) / "workflow"
@@ -24,7 +24,8 @@ from myosweep.io.recordings import recording_digest, recording_inputs
 from myosweep.io.tables import read_tables
 from myosweep.io.screens import read_excluded
 from myosweep.labels.methods import FRAME_WISE, NEED_IMAGE
-from myosweep.settings import read_settings
+from myosweep.models import fold_of, fold_splits, model_of, weighs_by_confidence
+from myosweep.settings import network_names, read_settings
 from myosweep.sources import share_with_jobs, source_files
 
 share_with_jobs(WORKFLOW)
@@ -61,6 +62,12 @@ if workflow.is_main_process:
 METHODS = SETTINGS["labels"]["interpolation"]
 MODELS = SETTINGS["segmentation"]["models"]
 PRETRAINED = SETTINGS["segmentation"]["pretrained"]
+TRAINED = {
+    name: model_of(name, SETTINGS["segmentation"], network_names())
+    for name in MODELS
+    if name not in PRETRAINED
+}
+FOLDS = SETTINGS["segmentation"]["folds"]
 
 
 wildcard_constraints:
@@ -68,6 +75,7 @@ wildcard_constraints:
     acquisition="[^/]+",
     method="[^/]+",
     model="[^/]+",
+    training="[^/]+(/fold[0-9]+)?",
     source="[^/]+",
     sweep="[^/]+",
     stage="labels|predict",
@@ -115,16 +123,22 @@ def compounding_megabytes(wildcards, input, attempt):
 
 
 @cache
-def code_of(script, *resources):
+def code_of(script, *resources, without=frozenset()):
     """Digest of the script and of every file of the library that it imports, however deep.
 
     A digest among the params, not the files among the inputs: it stays the same where the checkout lies
     elsewhere, and a plan of thousands of jobs has no dozen more files to look at for each.
     """
-    files = source_files(SCRIPTS / f"{script}.py", WORKFLOW / "myosweep")
+    files = source_files(SCRIPTS / f"{script}.py", WORKFLOW / "myosweep", without)
     return files_digest(
         [*files, *(Path(workflow.basedir) / name for name in resources)], Path(workflow.basedir)
     )
+
+
+def code_of_network(script, network):
+    """As `code_of`, without the other networks; of a given model, whose network nobody told, with all."""
+    others = frozenset(f"myosweep.networks.{name}" for name in network_names() if name != network)
+    return code_of(script, without=others if network else frozenset())
 
 
 def base_of(case):
@@ -355,12 +369,37 @@ def comparison_made(wildcards):
     return {str(made): files_digest([made], Path())} if "simulate" in SETTINGS and made.exists() else {}
 
 
+def participants():
+    """All participants but those of excluded cases alone: what screening finds must not change the folds."""
+    return [TABLES.cases[case].participant for case in TABLES.included]
+
+
+def tested_split(row):
+    """A case's split, or the fold that segments it where there are folds."""
+    fold = fold_of(participants(), FOLDS, SETTINGS["seed"]).get(row.participant) if FOLDS else None
+    return f"fold{fold}" if fold else row.split
+
+
+def model_of_training(wildcards):
+    return TRAINED[wildcards.training.split("/")[0]]
+
+
+def splits_of(training):
+    """The split of every case for a training: that of the table, or that of the training's fold."""
+    if not FOLDS:
+        return {case: TABLES.cases[case].split for case in TABLES.included}
+    fold = int(training.rpartition("fold")[2])
+    splits = fold_splits(participants(), FOLDS, fold, SETTINGS["seed"])
+    return {case: splits[TABLES.cases[case].participant] for case in TABLES.included}
+
+
 def training_rows(wildcards):
-    """Cases that a model learns from: those of the training and validation splits that have labels."""
+    """Cases that a model learns from, those of the training and validation splits that have labels."""
+    splits = splits_of(wildcards.training)
     return [
-        TABLES.cases[case]
+        replace(TABLES.cases[case], split=splits[case])
         for case in usable_cases()
-        if TABLES.cases[case].split in ("train", "validation") and is_labelled(case)
+        if splits[case] in ("train", "validation") and is_labelled(case)
     ]
 
 
@@ -368,31 +407,52 @@ def training_files(stage):
     """An input function: a stage's file of every case that a model learns from."""
 
     def files(wildcards):
+        rows = training_rows(wildcards)
         if stage == "labels":
-            return [
-                f"results/labels/{SETTINGS['labels']['use']}/{row.case}.mha"
-                for row in training_rows(wildcards)
-            ]
-        if stage == "confidence" and "confidence" not in SETTINGS["segmentation"]["channels"]:
+            return [f"results/labels/{SETTINGS['labels']['use']}/{row.case}.mha" for row in rows]
+        model = model_of_training(wildcards)
+        if stage == "confidence" and not (model.needs_confidence or weighs_by_confidence(model.settings)):
             return []
-        return [f"results/{stage}/{row.case}/{base_of(row.case)}.mha" for row in training_rows(wildcards)]
+        return [f"results/{stage}/{row.case}/{base_of(row.case)}.mha" for row in rows]
 
     return files
 
 
+def trainings_of(model):
+    """What is trained for a model: itself, or one network per fold."""
+    return [f"{model}/fold{fold}" for fold in range(1, FOLDS + 1)] if FOLDS else [model]
+
+
 def model_files(wildcards):
-    folder = PRETRAINED.get(wildcards.model, f"results/train/{wildcards.model}")
+    """The network that segments a case: a given one, or one that never saw the case's participant."""
+    folder = PRETRAINED.get(wildcards.model)
+    if folder is None:
+        fold = [tested_split(TABLES.cases[wildcards.case])] if FOLDS else []
+        folder = Path("results/train", wildcards.model, *fold)
     return [f"{folder}/weights.safetensors", f"{folder}/model.json"]
 
 
-def model_settings(wildcards):
-    return SETTINGS["segmentation"].get(wildcards.model, {})
+def network_of(model):
+    return TRAINED[model].network if model in TRAINED else ""
+
+
+def channels_of(model):
+    """What a model sees; a given one sees what the settings say of all."""
+    return list(TRAINED[model].channels if model in TRAINED else SETTINGS["segmentation"]["channels"])
+
+
+def confidence_of_model(wildcards):
+    return base_file("confidence")(wildcards) if "confidence" in channels_of(wildcards.model) else []
 
 
 def confidence_of_case(wildcards):
-    if "confidence" not in SETTINGS["segmentation"]["channels"]:
-        return []
-    return base_file("confidence")(wildcards)
+    """The confidence map for a picture, where a network needs maps anyhow."""
+    needed = any(
+        "confidence" in channels_of(name)
+        or (name in TRAINED and weighs_by_confidence(TRAINED[name].settings))
+        for name in MODELS
+    )
+    return base_file("confidence")(wildcards) if needed else []
 
 
 def intermediate_files(case):
@@ -406,7 +466,7 @@ def intermediate_files(case):
         for acquisition in annotated_acquisitions(case):
             yield f"results/labels/{method}/{case}/{acquisition}.mha"
         yield f"results/labels/{method}/{case}.mha"
-    if MODELS and "confidence" in SETTINGS["segmentation"]["channels"]:
+    if any("confidence" in channels_of(model) for model in MODELS):
         yield f"results/confidence/{case}/{acquisitions[0]}.mha"
     for model in MODELS:
         yield f"results/predict/{model}/{case}.mha"
@@ -429,7 +489,7 @@ def files_taken_away():
             files.update(intermediate_files(case))
     for model in MODELS:
         if model not in PRETRAINED and any(Path(f"results/predict/{model}").glob("*.mha")):
-            files.add(f"results/train/{model}/weights.safetensors")
+            files.update(f"results/train/{training}/weights.safetensors" for training in trainings_of(model))
     return {file for file in files if not Path(file).exists()}
 
 

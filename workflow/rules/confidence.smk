@@ -14,9 +14,14 @@ rule map_confidence:
     resources:
         mem_mb=megabytes(800, 20),
     params:
+        method=SETTINGS["confidence"]["method"],
         alpha=SETTINGS["confidence"]["alpha"],
         beta=SETTINGS["confidence"]["beta"],
         gamma=SETTINGS["confidence"]["gamma"],
+        sink=SETTINGS["confidence"]["sink"],
+        normalisation=SETTINGS["confidence"]["normalisation"],
+        white=SETTINGS["confidence"]["white"],
+        bottom=SETTINGS["confidence"]["bottom"],
         code=code_of("map_confidence"),
     message:
         "Mapping the confidence of acquisition {wildcards.acquisition} of case {wildcards.case}"

@@ -46,7 +46,7 @@ rule measure_volumes:
     resources:
         mem_mb=megabytes(600),
     params:
-        cases=[asdict(row) for row in TABLES.cases.values()],
+        cases=[asdict(replace(row, split=tested_split(row))) for row in TABLES.cases.values()],
         structures=list(SETTINGS["structures"]),
         sources=[f"labels_{method}" for method in METHODS] + list(MODELS),
         models=list(MODELS),

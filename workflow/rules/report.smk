@@ -75,10 +75,9 @@ rule report:
             "results/register/{case}/{acquisition}.json",
             acquisition=registered_acquisitions,
         ),
-        histories=expand(
-            "results/train/{model}/history.csv",
-            model=[name for name in MODELS if name not in PRETRAINED],
-        ),
+        histories=[
+            f"results/train/{training}/history.csv" for model in TRAINED for training in trainings_of(model)
+        ],
     output:
         "results/report/index.html",
     log:

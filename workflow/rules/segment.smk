@@ -4,13 +4,13 @@ rule train:
         confidences=training_files("confidence"),
         labels=training_files("labels"),
     output:
-        weights="results/train/{model}/weights.safetensors",
-        model="results/train/{model}/model.json",
-        history="results/train/{model}/history.csv",
+        weights="results/train/{training}/weights.safetensors",
+        model="results/train/{training}/model.json",
+        history="results/train/{training}/history.csv",
     log:
-        "results/logs/train/{model}.log",
+        "results/logs/train/{training}.log",
     benchmark:
-        "results/benchmarks/train/{model}.tsv"
+        "results/benchmarks/train/{training}.tsv"
     conda:
         "../../envs/myosweep.yaml"
     threads: processors(2)
@@ -22,12 +22,13 @@ rule train:
             for row in training_rows(wildcards)
         ],
         structures=SETTINGS["structures"],
-        channels=SETTINGS["segmentation"]["channels"],
-        settings=model_settings,
+        network=lambda wildcards: model_of_training(wildcards).network,
+        channels=lambda wildcards: list(model_of_training(wildcards).channels),
+        settings=lambda wildcards: model_of_training(wildcards).settings,
         seed=SETTINGS["seed"],
-        code=code_of("train"),
+        code=lambda wildcards: code_of_network("train", model_of_training(wildcards).network),
     message:
-        "Training model {wildcards.model}"
+        "Training model {wildcards.training}"
     script:
         "../scripts/train.py"
 
@@ -36,7 +37,7 @@ rule predict:
     input:
         model=model_files,
         image=base_file("compound"),
-        confidence=confidence_of_case,
+        confidence=confidence_of_model,
     output:
         "results/predict/{model}/{case}.mha",
     log:
@@ -51,8 +52,8 @@ rule predict:
     params:
         side=lambda wildcards: TABLES.cases[wildcards.case].side,
         structures=SETTINGS["structures"],
-        channels=SETTINGS["segmentation"]["channels"],
-        code=code_of("predict"),
+        channels=lambda wildcards: channels_of(wildcards.model),
+        code=lambda wildcards: code_of_network("predict", network_of(wildcards.model)),
     message:
         "Segmenting case {wildcards.case} with model {wildcards.model}"
     script:

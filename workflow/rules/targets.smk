@@ -43,10 +43,11 @@ rule confidence_mapped:
 
 rule trained:
     input:
-        expand(
-            "results/train/{model}/weights.safetensors",
-            model=[name for name in MODELS if name not in PRETRAINED],
-        ),
+        [
+            f"results/train/{training}/weights.safetensors"
+            for model in TRAINED
+            for training in trainings_of(model)
+        ],
 
 
 rule segmented:

@@ -23,6 +23,8 @@ write_report(
     definitions=DEFINITIONS,
     settings=snakemake.params.settings,
     provenance=read_json(inputs.provenance),
-    models={Path(path).parent.name: path for path in inputs.histories},
+    models={
+        path.removeprefix("results/train/").removesuffix("/history.csv"): path for path in inputs.histories
+    },
     comparison_csv=next(iter(snakemake.params.comparison), None),
 )

@@ -19,11 +19,11 @@ cases = [
 key = run_digest(dict(snakemake.params.items()), inputs)
 train(
     cases,
-    model=snakemake.wildcards.model,
+    network=snakemake.params.network,
     settings=snakemake.params.settings,
     structures=snakemake.params.structures,
     channels=snakemake.params.channels,
     seed=snakemake.params.seed,
-    checkpoint_dir=Path("results/checkpoints") / snakemake.wildcards.model / key[:16],
+    checkpoint_dir=Path("results/checkpoints") / snakemake.wildcards.training / key[:16],
     output_dir=Path(snakemake.output.weights).parent,
 )

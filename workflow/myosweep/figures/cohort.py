@@ -38,10 +38,11 @@ def counted_rows(table: pd.DataFrame, test_cases: set[str]) -> pd.DataFrame:
 
 
 def cases_in_test(volumes: pd.DataFrame) -> set[str]:
-    """Cases whose split is test."""
+    """Cases whose split is test, or that a fold of a cross-validation segmented."""
     if "split" not in volumes:
         return set()
-    return set(volumes.loc[volumes["split"].astype(str) == "test", "case"])
+    split = volumes["split"].astype(str)
+    return set(volumes.loc[(split == "test") | split.str.startswith("fold"), "case"])
 
 
 def draw_cohort(

@@ -637,7 +637,22 @@ def _check_training(
     trained = [name for name in segmentation["models"] if name not in segmentation["pretrained"]]
     if not trained:
         return
-    training = [name for name in tables.included if tables.cases[name].split == "train"]
+    folds = segmentation["folds"]
+    if folds:
+        training = list(tables.included)
+        people = {tables.cases[name].participant for name in training}
+        if len(people) < folds:
+            problems.append(
+                InputError(
+                    "configuration, key segmentation.folds",
+                    f"{folds} folds for {len(people)} participants",
+                    "at most one fold per participant",
+                    f"write `folds: {len(people)}`" if len(people) > 1 else "write `folds: 0`",
+                )
+            )
+            return
+    else:
+        training = [name for name in tables.included if tables.cases[name].split == "train"]
     remedies = "or train nothing: `segmentation: {models: []}` in the configuration"
     if not training:
         problems.append(

@@ -194,10 +194,17 @@ def _segmentation(settings: Mapping[str, Any]) -> str:
     trained = [name for name in part["models"] if name not in pretrained]
     taken = [name for name in part["models"] if name in pretrained]
     text = ""
-    if trained:
+    were = "was" if len(trained) == 1 else "were"
+    folds = part.get("folds")
+    if trained and folds:
         text += (
-            f"{_list(trained)} {'was' if len(trained) == 1 else 'were'} trained on the cases of the training "
-            "split; the validation split chose the weights; accuracy is stated for test cases only. "
+            f"{_list(trained)} {were} trained {folds} times (cross-validation): participants were dealt to "
+            f"{folds} folds, and each case was segmented by the network that had not seen its participant. "
+        )
+    elif trained:
+        text += (
+            f"{_list(trained)} {were} trained on the cases of the training split; the validation split chose "
+            "the weights; accuracy is stated for test cases only. "
         )
     if taken:
         text += f"{_list(taken)} {'was' if len(taken) == 1 else 'were'} taken as given, without training. "

@@ -60,7 +60,9 @@ def check_cases(cases: Sequence[TrainingCase], channels: Sequence[str]) -> None:
                 )
             )
         if "confidence" in channels and case.confidence is None:
-            problems.append(InputError(row, "no confidence map", "one, as it is a channel", "make it"))
+            problems.append(
+                InputError(row, "no confidence map", "one, as the network or its loss needs it", "make it")
+            )
         first, split = splits.setdefault(case.participant, (case.case, case.split))
         if split != case.split:
             problems.append(

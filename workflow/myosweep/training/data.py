@@ -199,20 +199,18 @@ def padding(shape: Sequence[int], padded: Sequence[int]) -> tuple[slice, slice, 
     return z, y, x
 
 
-def pad_channels(
-    channels: Floats, black: Floats, shape: tuple[int, int, int], position: float | None = None
-) -> Floats:
-    """The channels in the middle of a larger volume of nothing.
-
-    With `position`, the voxel size along x in mm, one more channel: the distance from the middle along x, in
-    units of 50 mm.
-    """
-    result = np.empty((len(black) + (position is not None), *shape), dtype=np.float32)
-    result[: len(black)] = black[:, None, None, None]
-    result[(slice(len(black)), *padding(channels.shape[1:], shape))] = channels
-    if position is not None:
-        result[-1] = (np.arange(shape[2]) - (shape[2] - 1) / 2) * position / 50
+def pad_channels(channels: Floats, black: Floats, shape: tuple[int, int, int]) -> Floats:
+    """The channels in the middle of a larger volume of nothing."""
+    result = np.empty((len(black), *shape), dtype=np.float32)
+    result[:] = black[:, None, None, None]
+    result[(slice(None), *padding(channels.shape[1:], shape))] = channels
     return result
+
+
+def position_channel(shape: tuple[int, int, int], spacing_x: float) -> Floats:
+    """The distance of each voxel from the middle along x in units of 50 mm, (1, z, y, x)."""
+    distance = (np.arange(shape[2]) - (shape[2] - 1) / 2) * spacing_x / 50
+    return np.broadcast_to(distance.astype(np.float32), (1, *shape))
 
 
 def pad_target(target: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[np.uint8]:

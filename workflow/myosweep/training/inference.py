@@ -13,7 +13,14 @@ from myosweep.errors import InputError
 from myosweep.io.volumes import Volume
 from myosweep.networks import multiple_of
 from myosweep.progress import log
-from myosweep.training.data import mirrored, pad_channels, padding, prepare_channels, uniform_shape
+from myosweep.training.data import (
+    mirrored,
+    pad_channels,
+    padding,
+    position_channel,
+    prepare_channels,
+    uniform_shape,
+)
 from myosweep.training.device import LAYOUT, autocast, set_up_torch
 from myosweep.training.lattice import Floats, Lattice
 from myosweep.training.model import load_model
@@ -69,10 +76,10 @@ def predict(
         [channels.shape[1:], tuple(description.shape)],
         multiple_of(description.network, description.network_settings),
     )
-    position = x if description.training_settings["position"] else None
-    batch = torch.from_numpy(pad_channels(channels, black, shape, position))[None].to(
-        device, memory_format=LAYOUT
-    )
+    seen = pad_channels(channels, black, shape)
+    if description.training_settings["position"]:
+        seen = np.concatenate([seen, position_channel(shape, x)])
+    batch = torch.from_numpy(seen)[None].to(device, memory_format=LAYOUT)
     network = network.to(device).to(memory_format=LAYOUT)  # type: ignore[call-overload]
     with torch.inference_mode(), autocast(device, str(description.training_settings["precision"])):
         logits = network(batch)

@@ -33,11 +33,12 @@ from myosweep.training.data import (
     load_sample,
     pad_channels,
     pad_target,
+    position_channel,
     uniform_shape,
 )
 from myosweep.training.device import LAYOUT, autocast, set_up_torch
-from myosweep.training.losses import dice_cross_entropy
 from myosweep.training.model import Description, save_model
+from myosweep.training.objectives import Objective, objective_of
 from myosweep.training.seeds import derived_seed, generator
 from myosweep.training.settings import TrainingSettings, split_settings
 
@@ -48,7 +49,7 @@ Row = dict[str, float | int | None]
 def train(
     cases: Sequence[TrainingCase],
     *,
-    model: str,
+    network: str,
     settings: dict[str, Any],
     structures: dict[str, int],
     channels: Sequence[str],
@@ -66,15 +67,16 @@ def train(
     ----------
     cases
         All cases of the study; a participant on two sides of a split is refused.
-    model
-        Name of a network.
+    network
+        Its name.
     settings
         Of training (`training.settings.TrainingSettings`) and of the network, in one mapping; defaults for
         the rest.
     structures
         Label values by name.
     channels
-        `["image"]` or `["image", "confidence"]`.
+        What the network sees: `["image"]` or `["image", "confidence"]`. A loss that is weighted by the
+        confidence map needs that map, whether the network sees it or not.
     seed
         Of weights, order and augmentation.
     checkpoint_dir
@@ -89,7 +91,10 @@ def train(
     """
     check_channels(channels)
     check_structures(structures)
-    options, network_settings = split_settings(model, settings)
+    options, network_settings = split_settings(network, settings)
+    seen = len(channels)
+    if options.weighs_by_confidence and "confidence" not in channels:
+        channels = [*channels, "confidence"]
     check_cases(cases, channels)
     checkpoint_dir, output_dir = Path(checkpoint_dir), Path(output_dir)
     with only_one(checkpoint_dir):
@@ -107,21 +112,22 @@ def train(
                 f"no case to validate on: training runs all {options.epochs} epochs, the last weights count"
             )
         shape = uniform_shape(
-            [sample.shape for sample in samples.values()], multiple_of(model, network_settings)
+            [sample.shape for sample in samples.values()], multiple_of(network, network_settings)
         )
         torch.manual_seed(derived_seed(seed, "weights"))
-        network = create(model, len(channels) + options.position, len(structures) + 1, network_settings)
-        network = network.to(device).to(memory_format=LAYOUT)  # type: ignore[call-overload]
-        run = _Run(network, options, shape, device, seed, list(structures), checkpoint_dir)
-        run.resume(_fingerprint(samples, used, model, network_settings, options, structures, seed))
+        module = create(network, seen + options.position, len(structures) + 1, network_settings)
+        module = module.to(device).to(memory_format=LAYOUT)  # type: ignore[call-overload]
+        objective = objective_of(network, network_settings, options)
+        run = _Run(module, objective, options, seen, shape, device, seed, list(structures), checkpoint_dir)
+        run.resume(_fingerprint(samples, used, network, seen, network_settings, options, structures, seed))
         run.train(learned, validation)
         run.save(finished=True)
         description = Description(
-            network=model,
+            network=network,
             network_settings=network_settings,
             training_settings=asdict(options),
             structures=dict(structures),
-            channels=list(channels),
+            channels=list(channels[:seen]),
             spacing_mm=list(options.spacing),
             shape=list(shape),
             seed=seed,
@@ -160,7 +166,9 @@ def dice_of(prediction: np.ndarray, target: np.ndarray, classes: int) -> list[fl
 @dataclass
 class _Run:
     network: nn.Module
+    objective: Objective
     options: TrainingSettings
+    seen: int
     shape: tuple[int, int, int]
     device: torch.device
     seed: int
@@ -176,9 +184,11 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=self.options.learning_rate, weight_decay=self.options.weight_decay
-        )
+        kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[self.options.optimizer]
+        self.optimizers = [
+            kind(weights, lr=self.options.learning_rate, weight_decay=self.options.weight_decay)
+            for weights in self.objective.parameters(self.network)
+        ]
 
     @property
     def position(self) -> float | None:
@@ -198,7 +208,8 @@ class _Run:
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.steps = state["steps"]
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
         announce(f"training goes on after epoch {len(self.history)} from {self.folder}")
 
     def save(self, finished: bool) -> None:
@@ -215,7 +226,7 @@ class _Run:
                 "network": _copied(self.network),
                 "average": _copied(self.average),
                 "steps": self.steps,
-                "optimizer": self.optimizer.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             }
         save_checkpoint(self.folder, state)
 
@@ -250,8 +261,9 @@ class _Run:
         # Everything random is a function of seed and epoch, so a resumed epoch is the epoch itself.
         torch.manual_seed(derived_seed(self.seed, "torch", epoch))
         rate = learning_rate(epoch, self.options)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
         order = generator(self.seed, "order", epoch).permutation(len(learned))
         losses = [self._step(epoch, learned[index]) for index in order]
         row: Row = {"epoch": epoch + 1, "learning_rate": rate, "loss": float(np.mean(losses))}
@@ -264,31 +276,32 @@ class _Run:
 
     def _step(self, epoch: int, sample: Sample) -> float:
         changed = augment(sample, self.options, generator(self.seed, "augment", epoch, sample.case))
-        channels, target = self._tensors(changed)
+        channels, target, confidence = self._tensors(changed)
         self.network.train()
-        self.optimizer.zero_grad(set_to_none=True)
-        with autocast(self.device, self.options.precision):
-            logits = self.network(channels)
-        loss = dice_cross_entropy(
-            logits,
-            target,
-            dice_weight=self.options.dice_weight,
-            cross_entropy_weight=self.options.cross_entropy_weight,
-        )
-        loss.backward()  # type: ignore[no-untyped-call]
-        length = nn.utils.clip_grad_norm_(self.network.parameters(), self.options.clip_norm)
-        value = float(loss.detach())
-        if not (math.isfinite(value) and math.isfinite(float(length))):
-            raise InputError(
-                f"case {sample.case}, epoch {epoch + 1}",
-                f"loss {value} and a gradient of length {float(length)}; the image lies in "
-                f"{float(channels.min()):.4g} to {float(channels.max()):.4g}",
-                "numbers",
-                "look at this case's volumes; a smaller learning_rate or precision float32 may help",
-            )
-        self.optimizer.step()
-        self._follow()
-        return value
+        steps = self.objective.losses(self.network, channels, target, confidence)
+        total = 0.0
+        while True:
+            with autocast(self.device, self.options.precision):
+                following = next(steps, None)
+            if following is None:
+                return total
+            index, loss = following
+            self.network.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            weights = [weight for group in self.optimizers[index].param_groups for weight in group["params"]]
+            length = nn.utils.clip_grad_norm_(weights, self.options.clip_norm)
+            value = float(loss.detach())
+            if not (math.isfinite(value) and math.isfinite(float(length))):
+                raise InputError(
+                    f"case {sample.case}, epoch {epoch + 1}",
+                    f"loss {value} and a gradient of length {float(length)}; the image lies in "
+                    f"{float(channels.min()):.4g} to {float(channels.max()):.4g}",
+                    "numbers",
+                    "look at this case's volumes; a smaller learning_rate or precision float32 may help",
+                )
+            self.optimizers[index].step()
+            self._follow()
+            total += value
 
     def _follow(self) -> None:
         self.steps += 1
@@ -302,15 +315,21 @@ class _Run:
                 else:
                     mean.copy_(now[name])
 
-    def _tensors(self, sample: Sample) -> tuple[torch.Tensor, torch.Tensor]:
-        channels = torch.from_numpy(pad_channels(sample.channels, sample.black, self.shape, self.position))
-        target = torch.from_numpy(pad_target(sample.target, self.shape))
-        return channels[None].to(self.device, memory_format=LAYOUT), target[None].to(
-            self.device
-        ).float() / 255
+    def _tensors(self, sample: Sample) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """What the network sees, the fractions, and the confidence map where the loss is weighted by it."""
+        stack = pad_channels(sample.channels, sample.black, self.shape)
+        seen = stack[: self.seen]
+        if self.position is not None:
+            seen = np.concatenate([seen, position_channel(self.shape, self.position)])
+        channels = torch.from_numpy(seen)[None].to(self.device, memory_format=LAYOUT)
+        target = torch.from_numpy(pad_target(sample.target, self.shape))[None].to(self.device).float() / 255
+        confidence = None
+        if self.options.weighs_by_confidence:
+            confidence = torch.from_numpy(stack[-1])[None, None].to(self.device)
+        return channels, target, confidence
 
     def _score(self, sample: Sample) -> list[float]:
-        channels, _ = self._tensors(sample)
+        channels, _, _ = self._tensors(sample)
         with torch.inference_mode(), autocast(self.device, self.options.precision):
             prediction = self.average(channels).argmax(dim=1)
         fractions = pad_target(sample.target, self.shape)
@@ -350,13 +369,14 @@ def _check_presence(learned: list[Sample], structures: dict[str, int]) -> None:
 def _fingerprint(
     samples: dict[str, Sample],
     used: Sequence[TrainingCase],
-    model: str,
+    network: str,
+    seen: int,
     network_settings: dict[str, Any],
     options: TrainingSettings,
     structures: dict[str, int],
     seed: int,
 ) -> str:
-    plain = json.dumps([model, network_settings, asdict(options), structures, seed])
+    plain = json.dumps([network, seen, network_settings, asdict(options), structures, seed])
     digest = hashlib.sha256(plain.encode())
     for case in used:
         sample = samples[case.case]

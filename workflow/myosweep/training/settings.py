@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from myosweep.errors import InputError
+from myosweep.models import LOSSES, weighs_by_confidence
 from myosweep.networks import complete_settings, module_of
 
 
@@ -27,8 +28,10 @@ class TrainingSettings:
         The most passes over the training cases.
     patience
         Training stops after so many epochs without a better validation Dice.
+    optimizer
+        `adamw` (Loshchilov and Hutter 2019) or `adam` (Kingma and Ba 2015), whose weight decay is an l2 term.
     learning_rate, weight_decay
-        Of AdamW (Loshchilov and Hutter 2019).
+        Of the optimiser.
     schedule
         `cosine` (to zero over all epochs, after `warmup_epochs`) or `constant`.
     warmup_epochs
@@ -38,8 +41,11 @@ class TrainingSettings:
     averaging
         The weights that are validated and kept are an exponential moving average over steps with this decay
         (Tarvainen and Valpola 2017); 0 for none.
+    loss
+        `Dice`, `CE`, `DiceCE`, or with the cross-entropy weighted by the confidence map `CEconf`,
+        `DiceCEconf` (Gonzalez Duque 2024, part III, eq. 1.1 and 1.2).
     dice_weight, cross_entropy_weight
-        Weights of the two parts of the loss.
+        Weights of the two parts of the loss, as far as it has them.
     rotation_degrees, scale_percent, shift_mm
         Largest rotation (half of it about x and y), change of size per axis, and shift of a changed case.
     elastic_mm
@@ -65,12 +71,14 @@ class TrainingSettings:
     position: bool = True
     epochs: int = 100
     patience: int = 40
+    optimizer: str = "adamw"
     learning_rate: float = 3e-3
     weight_decay: float = 1e-4
     schedule: str = "cosine"
     warmup_epochs: int = 3
     clip_norm: float = 1.0
     averaging: float = 0.98
+    loss: str = "DiceCE"
     dice_weight: float = 1.0
     cross_entropy_weight: float = 1.0
     rotation_degrees: float = 10.0
@@ -91,6 +99,16 @@ class TrainingSettings:
             x, y, z = self.spacing_mm
             return float(x), float(y), float(z)
         return (float(self.spacing_mm),) * 3
+
+    @property
+    def weighs_by_confidence(self) -> bool:
+        """Whether the loss is weighted by the confidence map."""
+        return weighs_by_confidence({"loss": self.loss})
+
+    @property
+    def loss_weights(self) -> tuple[float, float]:
+        """Weights of Dice and of the cross-entropy, 0 for the one that the loss does not have."""
+        return self.dice_weight * ("Dice" in self.loss), self.cross_entropy_weight * ("CE" in self.loss)
 
 
 def _number(value: object) -> bool:
@@ -116,25 +134,27 @@ _RULES: dict[str, tuple[str, Any]] = {
     "gain_percent": ("a number from 0 to below 100", lambda v: _number(v) and 0 <= v < 100),
     "position": ("true or false", lambda v: isinstance(v, bool)),
     "flip_along_limb": ("true or false", lambda v: isinstance(v, bool)),
+    "loss": (f"one of {', '.join(LOSSES)}", lambda v: v in LOSSES),
+    "optimizer": ("adamw or adam", lambda v: v in ("adamw", "adam")),
     "schedule": ("cosine or constant", lambda v: v in ("cosine", "constant")),
     "precision": ("float32 or bfloat16", lambda v: v in ("float32", "bfloat16")),
 }
 _NOT_NEGATIVE = ("a number from 0", lambda v: _number(v) and v >= 0)
 
 
-def split_settings(model: str, settings: dict[str, Any]) -> tuple[TrainingSettings, dict[str, Any]]:
-    """Part a model's settings into those of training and those of the network, complete with defaults.
+def split_settings(network: str, settings: dict[str, Any]) -> tuple[TrainingSettings, dict[str, Any]]:
+    """Part the settings of a network into those of training and the network's own, complete with defaults.
 
     Raises
     ------
     InputError
-        An unknown model or key, or a value that cannot be.
+        An unknown network or key, or a value that cannot be.
     """
-    module = module_of(model)
-    of_training = {field.name for field in fields(TrainingSettings)}
+    module = module_of(network)
+    of_training = {field.name for field in fields(TrainingSettings)} - set(getattr(module, "WITHOUT", ()))
     of_network = asdict(module.Settings())
     for key, value in settings.items():
-        where = f"segmentation.{model}.{key}"
+        where = f"segmentation.{network}.{key}"
         if key in of_training:
             expected, allowed = _RULES.get(key, _NOT_NEGATIVE)
             try:
@@ -147,5 +167,5 @@ def split_settings(model: str, settings: dict[str, Any]) -> tuple[TrainingSettin
             names = ", ".join(sorted({*of_training, *of_network}))
             raise InputError(where, "an unknown key", f"one of {names}", "correct or remove it")
     given = {**module.TRAINING, **{key: value for key, value in settings.items() if key in of_training}}
-    network = {key: value for key, value in settings.items() if key in of_network}
-    return TrainingSettings(**given), complete_settings(model, network)
+    own = {key: value for key, value in settings.items() if key in of_network}
+    return TrainingSettings(**given), complete_settings(network, own)

@@ -1,0 +1,95 @@
+"""How a network is trained: its optimisers and its losses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from myosweep.networks import module_of
+from myosweep.training.losses import segmentation_loss
+from myosweep.training.settings import TrainingSettings
+
+
+class Objective(Protocol):
+    """Several optimisers and losses, some of them after a step of another."""
+
+    def parameters(self, network: nn.Module) -> list[list[nn.Parameter]]:
+        """The weights of each optimiser; weights may belong to several."""
+
+    def losses(
+        self,
+        network: nn.Module,
+        channels: torch.Tensor,
+        target: torch.Tensor,
+        confidence: torch.Tensor | None,
+    ) -> Iterator[tuple[int, torch.Tensor]]:
+        """The losses of one training step, in their order.
+
+        Whoever takes them clears the gradients of all weights, propagates a loss back and lets its optimiser
+        step before the next is asked for: the next is made with the new weights.
+
+        Parameters
+        ----------
+        network
+            In training mode.
+        channels
+            float32 (case, channel, z, y, x).
+        target
+            Fractions (case, class, z, y, x), 0 to 1; what is missing to a sum of 1 is unknown.
+        confidence
+            (case, 1, z, y, x), 0 to 1, where the setting `loss` weighs by it, else None.
+
+        Yields
+        ------
+        Which optimiser, and a scalar. Nothing, where nothing can be learned.
+        """
+
+
+@dataclass(frozen=True)
+class WholeVolume:
+    """One optimiser, one loss of the whole volume: what a network has that brings nothing else along.
+
+    Attributes
+    ----------
+    dice_weight, cross_entropy_weight
+        See `losses.segmentation_loss`.
+    """
+
+    dice_weight: float
+    cross_entropy_weight: float
+
+    def parameters(self, network: nn.Module) -> list[list[nn.Parameter]]:
+        """All weights."""
+        return [list(network.parameters())]
+
+    def losses(
+        self,
+        network: nn.Module,
+        channels: torch.Tensor,
+        target: torch.Tensor,
+        confidence: torch.Tensor | None,
+    ) -> Iterator[tuple[int, torch.Tensor]]:
+        """The loss of the network's logits."""
+        yield (
+            0,
+            segmentation_loss(
+                network(channels),
+                target,
+                confidence,
+                dice_weight=self.dice_weight,
+                cross_entropy_weight=self.cross_entropy_weight,
+            ),
+        )
+
+
+def objective_of(network: str, settings: dict[str, Any], options: TrainingSettings) -> Objective:
+    """What a network brings along (`objective(settings)` of its module), or `WholeVolume`."""
+    module = module_of(network)
+    if hasattr(module, "objective"):
+        own: Objective = module.objective(module.Settings(**settings))
+        return own
+    return WholeVolume(*options.loss_weights)
