@@ -60,7 +60,7 @@ def test_four_keys_are_enough() -> None:
         "bottom": 0.1,
         "where": "slices",
     }
-    assert complete["annotation_kit"] == {"every_mm": 20.0}
+    assert complete["annotation_kit"] == {"every_mm": 20.0, "choose": "distance", "most_frames": 5}
     assert complete["segmentation"]["models"] == []
     assert "simulate" not in complete
 

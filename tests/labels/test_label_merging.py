@@ -172,6 +172,41 @@ def test_slices_that_were_not_drawn_are_interpolated(method):
     assert "32 mm2" in told["GM"]["reason"]
 
 
+@pytest.mark.parametrize(("ends", "last"), [("cut", 6), ("capped", 7), ("tapered", 8)])
+def test_ends_of_sparse_slices_that_were_not_drawn(ends, last):
+    drawn = np.zeros(GRID.shape)
+    for z in (4, 6):
+        drawn[z, 4:12, 4:20] = 1
+    labels, told = merge(hand=hand(drawn), ends=ends)
+    areas = (labels.array == 1).sum(axis=(1, 2))
+    known = np.flatnonzero((labels.array != UNKNOWN).any(axis=(1, 2)))
+    # One slice of two further on is half the usual way between drawn slices.
+    assert known.tolist() == list(range(10 - last, last + 1))
+    assert areas[4] == areas[5] == areas[6] == 128
+    if ends == "capped":
+        assert areas[3] == areas[7] == 128
+    if ends == "tapered":
+        assert 0 < areas[7] < 128
+        assert areas[3] == areas[7]
+        assert areas[8] == 0
+    assert told["GM"]["status"] == "partial"
+    assert "its low end was not annotated: the last mask (slice 4) has 32 mm2" in told["GM"]["reason"]
+    assert "its high end" in told["GM"]["reason"]
+
+
+@pytest.mark.parametrize("ends", ["cut", "capped", "tapered"])
+def test_ends_add_nothing_to_an_end_that_was_drawn(ends):
+    drawn = np.zeros(GRID.shape)
+    for z in (4, 6):
+        drawn[z, 4:12, 4:20] = 1
+    # The other muscle says that this one has ended, and the drawing is dense at the other's ends.
+    drawn[[1, 2, 8, 9], 14:17, 4:20] = 7
+    labels, told = merge(hand=hand(drawn), ends=ends)
+    assert told["GM"]["status"] == "annotated", told["GM"]["reason"]
+    plain, _ = merge(hand=hand(drawn))
+    np.testing.assert_array_equal(labels.array, plain.array)
+
+
 def test_hand_made_labels_on_another_grid_or_with_other_values_are_refused():
     other = Grid(GRID.size, (0.5, 0.5, 2.1), GRID.origin, GRID.direction)
     with pytest.raises(InputError, match=r"0\.5 x 0\.5 x 2\.1") as caught:

@@ -4,13 +4,12 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from myosweep.errors import InputError
 from myosweep.geometry import Grid, apply_transform, rigid_transform, rotation_about
 from myosweep.io.sweeps import Sweep
 from myosweep.io.volumes import Volume
 from myosweep.labels.fractions import FULL, UNKNOWN
+from myosweep.labels.interpolation import interpolate
 from myosweep.labels.merging import merge_labels
 from myosweep.labels.methods import FRAME_WISE, METHODS, NEED_IMAGE
 from myosweep.labels.volumes import AnnotatedSweep, label_acquisition, label_structures
@@ -39,12 +38,25 @@ def drawn(points, structures):
 
 
 def sweep(
-    left, annotated=range(0, FRAMES, 7), structures=STRUCTURES, world=None, tilt=0.0, columns=34, bigger=0
+    left,
+    annotated=range(0, FRAMES, 7),
+    structures=STRUCTURES,
+    world=None,
+    tilt=0.0,
+    columns=34,
+    bigger=0,
+    tremor=0.0,
 ):
     world = np.eye(4) if world is None else world
-    leaning = rotation_about((1, 0, 0), tilt)
+    draw = np.random.default_rng(8)
+    turns = tilt + 0.03 * tremor * draw.standard_normal(FRAMES)
+    corners = np.array([left, 0, 0]) + tremor * draw.uniform(-0.4, 0.4, (FRAMES, 3))
+    corners[:, 2] += np.arange(FRAMES)
     poses = np.array(
-        [rigid_transform(leaning, (left, 0, z)) @ np.diag([0.8, 0.8, 1, 1]) for z in np.arange(float(FRAMES))]
+        [
+            rigid_transform(rotation_about((1, 0, 0), turn), corner) @ np.diag([0.8, 0.8, 1, 1])
+            for turn, corner in zip(turns, corners, strict=True)
+        ]
     )
     column, row = np.meshgrid(np.arange(columns), np.arange(40))
     pixels = np.stack([column, row, 0 * row], axis=-1)
@@ -97,7 +109,14 @@ def both():
 
 
 # Annotated every 7 mm over 50 mm: zero order loses a fifth, and a fill that knows no ends what tapers there.
-LOSS = {"zoi": 0.25, "nearest": 0.03, "fill_between_slices": 0.15, "grow_from_seeds": 0.1, "watershed": 0.15}
+LOSS = {
+    "zoi": 0.25,
+    "nearest": 0.03,
+    "shape_linear": 0.08,
+    "fill_between_slices": 0.15,
+    "grow_from_seeds": 0.1,
+    "watershed": 0.15,
+}
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -117,9 +136,11 @@ def test_relabelling_permutes_the_result(both, method):
     other = [sweep(-22, structures=changed), sweep(-5, tilt=0.05, structures=changed)]
     expected = label_once(method).array
     np.testing.assert_array_equal(expected, label(other, method, structures=changed)[0].array)
+    if method == "surface":  # which takes long
+        both = [sweep(-22, annotated=range(0, FRAMES, 21))]
+        expected = label(both, method)[0].array
     turned = dict(reversed(STRUCTURES.items()))
-    if method != "surface":  # which takes long, and one structure after the other as all do
-        np.testing.assert_array_equal(expected, label(both, method, structures=turned)[0].array[..., ::-1])
+    np.testing.assert_array_equal(expected, label(both, method, structures=turned)[0].array[..., ::-1])
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -170,26 +191,29 @@ def split(annotated, at):
     return halves
 
 
-@settings(max_examples=8, deadline=None)
-@given(st.sampled_from(sorted(set(FRAME_WISE))), st.sampled_from([14, 28, 42]))
+@pytest.mark.parametrize("method", FRAME_WISE)
+@pytest.mark.parametrize("at", [14, 28, 42])
 def test_splitting_a_sweep_changes_no_mask(method, at):
-    from myosweep.labels.interpolation import interpolate
-
-    whole = sweep(-22, annotated=range(0, FRAMES, 7))
+    """But for `shape`, whose outlines follow the annotations beyond, and in the two gaps beside alone."""
+    annotated = [0, 5, 14, 21, 28, 34, 42, 50, 56, 63]
+    whole = sweep(-22, annotated=annotated, tremor=1.0)
     made = interpolate(whole.masks, whole.sweep.image_to_world, whole.sweep.valid, 1, method)
-    halves = split(whole, at)
-    for half, offset in zip(halves, (0, at), strict=True):
+    place = annotated.index(at)
+    beside = range(annotated[place - 1] + 1, annotated[place + 1])
+    moved = []
+    for half, offset in zip(split(whole, at), (0, at), strict=True):
         own = interpolate(half.masks, half.sweep.image_to_world, half.sweep.valid, 1, method)
         for index in range(len(half.sweep.problems)):
             expected, found = made.membership(index + offset), own.membership(index)
-            if expected is None:
-                assert found is None
-            elif method == "shape" and abs(index + offset - at) < 7:
-                # The bend of the muscle is taken from the annotations beyond, which the other half has.
-                area = float(expected.sum())
-                assert abs(float(found.sum()) - area) < 0.15 * max(area, 100.0)
+            if method == "shape" and index + offset in beside:
+                outline = (
+                    np.abs(np.diff(expected > 0.5, axis=0)).sum() + np.abs(np.diff(expected > 0.5)).sum()
+                )
+                moved.append(0.8 * np.abs(found - expected).sum() / max(1, outline))
             else:
+                # Rounding of positions, over the millimetre in which a membership falls from 1 to 0.
                 np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert max(moved, default=0.0) < 0.5
 
 
 @pytest.mark.parametrize(("ends", "added"), [("cut", 0.0), ("capped", 3.5), ("tapered", 7.0)])

@@ -20,10 +20,11 @@ def truth():
 
 
 @pytest.mark.parametrize(
-    ("method", "least"), [("zoi", 0.88), ("nearest", 0.9), ("shape", 0.98), ("fill_between_slices", 0.93)]
+    ("method", "least"),
+    [("zoi", 0.88), ("nearest", 0.9), ("shape", 0.98), ("shape_linear", 0.97), ("fill_between_slices", 0.93)],
 )
 def test_known_slices_stay_and_others_are_filled(method, least):
-    assert {"zoi", "nearest", "shape", "fill_between_slices"} == set(FRAME_WISE)
+    assert {"zoi", "nearest", "shape", "shape_linear", "fill_between_slices"} == set(FRAME_WISE)
     true = truth()
     known = np.zeros_like(true)
     known[2:24:6] = true[2:24:6]

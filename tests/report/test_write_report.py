@@ -350,3 +350,20 @@ def test_what_needs_no_reference_is_not_called_accuracy(tmp_path):
     pages = pages_of(tmp_path / "report")
     assert "Accuracy" not in pages["index.html"].text
     assert "210.0" in pages["case/p0.html"].text
+
+
+def test_a_comparison_of_interpolations_is_shown_where_it_was_made(tmp_path):
+    write_tables(tmp_path, [row("p01")])
+    volumes = tmp_path / "volumes.csv"
+    write_report(tmp_path / "report", volumes_csv=volumes, comparison_csv=tmp_path / "none.csv")
+    assert "effort" not in (tmp_path / "report/index.html").read_text()
+    columns = "case,structure,interpolation,every_frames,wobble_mm,annotated_frames,dice"
+    values = [
+        f"01,GM,{method},{every},0.4,{200 // every},0.97" for method in ("zoi", "shape") for every in (5, 9)
+    ]
+    lines = [f"{columns},absolute_volume_error_percent", *(f"{line},2.5" for line in values)]
+    (tmp_path / "interpolation.csv").write_text("\n".join(lines) + "\n")
+    write_report(tmp_path / "report", volumes_csv=volumes, comparison_csv=tmp_path / "interpolation.csv")
+    assert "images/effort.png" in Page((tmp_path / "report/index.html").read_text()).links
+    with Image.open(tmp_path / "report/images/effort.png") as picture:
+        assert picture.width > 1000

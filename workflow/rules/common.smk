@@ -24,7 +24,7 @@ from myosweep.io.made_files import edited_files, edited_problems, folders_in
 from myosweep.io.recordings import recording_digest, recording_inputs
 from myosweep.io.tables import read_tables
 from myosweep.io.screens import read_excluded
-from myosweep.labels.methods import NEED_IMAGE
+from myosweep.labels.methods import FRAME_WISE, NEED_IMAGE
 from myosweep.models import fold_of, fold_splits, model_folders, model_of, network_in
 from myosweep.settings import known_networks, network_names, read_settings
 from myosweep.sources import share_with_jobs, source_files
@@ -333,6 +333,28 @@ def segmentations(wildcards):
     return [f"results/labels/{method}/{case}.seg.nrrd" for case in usable_cases() if is_labelled(case)]
 
 
+def disputed_file(file):
+    """An input function: what tells where an acquisition's sweeps disagree, where the kit asks for it."""
+
+    def files(wildcards):
+        asked = SETTINGS["annotation_kit"]["choose"] == "disagreement"
+        if not asked or wildcards.acquisition not in annotated_acquisitions(wildcards.case):
+            return []
+        if callable(file):
+            return file(wildcards)
+        chosen = SETTINGS["labels"]["use"]
+        method = chosen if chosen in FRAME_WISE else "shape"
+        return file.format(method=method, case=wildcards.case, acquisition=wildcards.acquisition)
+
+    return files
+
+
+def kit_megabytes(wildcards, attempt):
+    """Memory of exporting frames: a frame, and the volume of disagreement where it is looked at."""
+    voxels = foretold_voxels(wildcards.case) if SETTINGS["annotation_kit"]["choose"] == "disagreement" else 0
+    return int((600 + voxels * 2.5e-6) * 1.5 ** (attempt - 1))
+
+
 def kits(wildcards):
     """The annotation kits of all recordings of usable cases."""
     return [
@@ -340,6 +362,12 @@ def kits(wildcards):
         for case in usable_cases()
         for row in TABLES.case_sweeps(case)
     ]
+
+
+def comparison_made(wildcards):
+    """Digest of the comparison of interpolations, where it was made."""
+    made = Path("results/interpolation.csv")
+    return {str(made): files_digest([made], Path())} if "simulate" in SETTINGS and made.exists() else {}
 
 
 def participants():

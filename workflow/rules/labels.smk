@@ -58,6 +58,7 @@ rule merge_labels:
         structures=SETTINGS["structures"],
         smoothing_voxels=SETTINGS["labels"]["smoothing_voxels"],
         smooth_3d=SETTINGS["labels"]["smooth_3d"],
+        ends=SETTINGS["labels"]["ends"],
         names=segment_names,
         code=code_of("merge_labels"),
     message:

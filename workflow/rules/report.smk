@@ -91,6 +91,8 @@ rule report:
         mem_mb=megabytes(1000),
     params:
         settings=SETTINGS,
+        # Told, and not asked for: who wants a report does not want to wait for the comparison.
+        comparison=comparison_made,
         code=code_of("report", "resources/colours.json", *REPORT_ASSETS),
     message:
         "Writing the report"

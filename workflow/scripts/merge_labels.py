@@ -22,6 +22,7 @@ labels, summary = merge_labels(
     smoothing_voxels=params.smoothing_voxels,
     smooth_3d=params.smooth_3d,
     interpolation=snakemake.wildcards.method,
+    ends=params.ends,
     hand=hand,
 )
 with made_file(snakemake.output.labels):

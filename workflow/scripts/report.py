@@ -26,4 +26,5 @@ write_report(
     models={
         path.removeprefix("results/train/").removesuffix("/history.csv"): path for path in inputs.histories
     },
+    comparison_csv=next(iter(snakemake.params.comparison), None),
 )

@@ -19,6 +19,7 @@ from myosweep.io.files import write_text
 from myosweep.io.options import recording_options
 from myosweep.io.recordings import read_sweep
 from myosweep.io.sweeps import Sweep
+from myosweep.labels.disputed import Dispute, disputed_frames
 from myosweep.progress import log
 
 # The probe's path is measured from point to point so far apart, as a part of the distance between annotated
@@ -26,6 +27,8 @@ from myosweep.progress import log
 _STEP = 0.1
 # A stretch that is longer by this part is let pass: jitter of tracking lengthens what was spaced exactly.
 _LET_PASS = 0.1
+# Frames where sweeps disagree keep this part of it from each other: neighbours show the same dispute.
+_APART = 0.25
 
 
 def path_lengths(positions: NDArray[np.float64], step_mm: float) -> NDArray[np.float64]:
@@ -66,16 +69,20 @@ def frames_to_outline(sweep: Sweep, annotated: Collection[int], every_mm: float)
     usable = np.flatnonzero(sweep.valid)
     if not len(usable):
         return []
-    _, rows, columns = sweep.frames.shape
-    centre = np.array([(columns - 1) / 2, (rows - 1) / 2, 0.0, 1.0])
-    positions = (sweep.image_to_world[usable] @ centre)[:, :3]
-    along = path_lengths(positions, _STEP * every_mm)
+    along = _along(sweep, usable, every_mm)
     done = [at for at, frame in enumerate(usable.tolist()) if frame in annotated]
     anchors = sorted({0, len(usable) - 1, *done})
     chosen = set(anchors)
     for first, last in pairwise(anchors):
         chosen.update(first + at for at in _evenly(along[first : last + 1], every_mm))
     return [int(usable[at]) for at in sorted(chosen.difference(done))]
+
+
+def _along(sweep: Sweep, usable: NDArray[np.intp], every_mm: float) -> NDArray[np.float64]:
+    """Length of the probe's path up to each usable frame, mm."""
+    _, rows, columns = sweep.frames.shape
+    centre = np.array([(columns - 1) / 2, (rows - 1) / 2, 0.0, 1.0])
+    return path_lengths((sweep.image_to_world[usable] @ centre)[:, :3], _STEP * every_mm)
 
 
 def _evenly(along: NDArray[np.float64], most: float) -> list[int]:
@@ -101,6 +108,7 @@ def write_kit(
     every_mm: float,
     world: str = "auto",
     options: Mapping[str, Any] | None = None,
+    dispute: Dispute | None = None,
 ) -> list[int]:
     """Write the images of the frames to outline, and the folder that waits for their masks.
 
@@ -120,6 +128,9 @@ def write_kit(
         See `frames_to_outline`.
     world, options
         The settings `world` and `recordings`.
+    dispute
+        Where given, frames are chosen where the sweeps disagree most, at least a quarter of `every_mm` from
+        each other and from annotated ones; those that `frames_to_outline` tells only where none disagree.
 
     Returns
     -------
@@ -132,7 +143,7 @@ def write_kit(
     images.mkdir(parents=True, exist_ok=True)
     masks.mkdir(exist_ok=True)
     known = _copy_masks(masks, row, sweep, structures, chosen.contour_names)
-    frames = frames_to_outline(sweep, known, every_mm)
+    frames, why = _choose(sweep, known, every_mm, dispute)
     # What was drawn in the kit stands among its images as well, with its frame.
     drawn = sorted(set(_numbered(masks)) - known)
     frames = sorted({*frames, *(frame for frame in drawn if frame < len(sweep.problems))})
@@ -140,9 +151,26 @@ def write_kit(
     _remove_images(images, sweep, set(frames))
     if edited := [name for name in kept if name]:
         log(f"{images}: {', '.join(edited)} differ from the recording and were left as they are")
-    text = _readme(folder, row, structures, every_mm, frames, sorted(known))
+    text = _readme(folder, row, structures, why, frames, sorted(known))
     write_text(folder / "README.txt", text)
     return frames
+
+
+def _choose(
+    sweep: Sweep, known: Collection[int], every_mm: float, dispute: Dispute | None
+) -> tuple[list[int], str]:
+    """Frames to outline, and what is reached with them."""
+    usable = np.flatnonzero(sweep.valid)
+    if dispute is not None and len(usable):
+        along = _along(sweep, usable, every_mm)
+        frames = disputed_frames(sweep, known, dispute, along, _APART * every_mm)
+        if frames:
+            return frames, "There the sweeps disagree most about what was drawn so far."
+        log(f"{sweep.path}: no sweep disagrees with this one; frames are chosen by distance")
+    return (
+        frames_to_outline(sweep, known, every_mm),
+        f"With them no stretch of the sweep longer than {every_mm:g} mm is without an outlined frame.",
+    )
 
 
 def _numbered(folder: Path) -> dict[int, Path]:
@@ -219,7 +247,7 @@ def _readme(
     folder: Path,
     row: Mapping[str, Any],
     structures: Mapping[str, int],
-    every_mm: float,
+    why: str,
     frames: Sequence[int],
     known: Sequence[int],
 ) -> str:
@@ -235,7 +263,7 @@ def _readme(
 Recording: {row["path"]}
 
 `images` holds {len(frames)} frames to outline: {_some(frames)}.
-With them no stretch of the sweep longer than {every_mm:g} mm is without an outlined frame.
+{why}
 {have}
 
 What to do

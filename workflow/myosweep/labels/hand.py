@@ -15,6 +15,7 @@ from myosweep.geometry import Grid
 from myosweep.io.segmentations import read_labels
 from myosweep.io.volumes import Volume, read_grid
 from myosweep.labels.completeness import ANNOTATED, OpenEnd
+from myosweep.labels.ends import beyond
 from myosweep.labels.fractions import FULL, UNKNOWN
 from myosweep.labels.interpolation import interpolate
 from myosweep.labels.methods import FRAME_WISE
@@ -70,15 +71,18 @@ def read_drawn_labels(
     return placed
 
 
-def read_hand(hand: Volume, grid: Grid, structures: Mapping[str, int], method: str) -> dict[str, Drawn]:
+def read_hand(
+    hand: Volume, grid: Grid, structures: Mapping[str, int], method: str, ends: str = "cut"
+) -> dict[str, Drawn]:
     """Turn hand-made labels into fractions of the structures they hold.
 
     A z slice without any structure between slices with one was not drawn and is interpolated, by `method` or,
     where that works on sweeps only, by `shape`. What is 255 there stays unknown.
 
     Before the first and after the last drawn slice there is background where the drawing is dense at that end
-    (the slice next to the end one is drawn too), and nothing is known where it is not. Labels that hold a 255
-    anywhere say themselves what is not known: there every 0 is background.
+    (the slice next to the end one is drawn too), and nothing is known where it is not, but for what `ends`
+    adds (`ends.beyond`). Labels that hold a 255 anywhere say themselves what is not known: there every 0 is
+    background.
 
     Raises
     ------
@@ -93,7 +97,7 @@ def read_hand(hand: Volume, grid: Grid, structures: Mapping[str, int], method: s
     if slices and (gaps := slices[-1] - slices[0] + 1 - len(slices)):
         log(f"{_WHERE}: {len(slices)} slices drawn, {gaps} between them interpolated ({chosen})")
     return {
-        name: _draw(array, slices, grid, name, value, chosen, UNKNOWN in values)
+        name: _draw(array, slices, grid, name, value, chosen, UNKNOWN in values, ends)
         for name, value in structures.items()
         if value in values
     }
@@ -129,6 +133,7 @@ def _draw(
     value: int,
     method: str,
     explicit: bool,
+    ends: str,
 ) -> Drawn:
     poses = np.tile(grid.index_to_world, (len(array), 1, 1))
     poses[:, :3, 3] += np.arange(len(array))[:, None] * (grid.direction[:, 2] * grid.spacing[2])
@@ -136,10 +141,12 @@ def _draw(
         {z: array[z] for z in slices}, poses, np.ones(len(array), dtype=bool), value, method
     )
     fractions = np.full(grid.shape, UNKNOWN, dtype=np.uint8)
-    ends = []
-    for side, end, beside, outside in (
-        ("low", slices[0], slices[0] + 1, range(slices[0])),
-        ("high", slices[-1], slices[-1] - 1, range(slices[-1] + 1, len(array))),
+    open_ends = []
+    exposed = {"low": 0.0, "high": 0.0}
+    way: NDArray[np.float64] = np.arange(len(array), dtype=np.float64) * grid.spacing[2]
+    for side, step, end, beside, outside in (
+        ("low", -1, slices[0], slices[0] + 1, range(slices[0])),
+        ("high", 1, slices[-1], slices[-1] - 1, range(slices[-1] + 1, len(array))),
     ):
         told = explicit or (len(slices) > 1 and beside in slices)
         if told:
@@ -147,13 +154,15 @@ def _draw(
             fractions[part] = np.where(array[part] == UNKNOWN, UNKNOWN, 0)
         pixels = int(np.count_nonzero(array[end] == value))
         if pixels and not (told and len(outside)):
-            ends.append(OpenEnd(side, f"slice {end}", pixels * grid.spacing[0] * grid.spacing[1]))
+            exposed[side] = pixels * grid.spacing[0] * grid.spacing[1]
+            open_ends.append(OpenEnd(side, f"slice {end}", exposed[side]))
+        if not told:
+            for z, added in beyond(between, way, grid.spacing[:2], step, ends):
+                fractions[z] = _fractions(added)
     for z in range(slices[0], slices[-1] + 1):
         membership = between.membership(z)
         if membership is not None:
-            scaled = np.rint(np.nan_to_num(membership, nan=0.0) * FULL)
-            unknown = np.isnan(membership) | (array[z] == UNKNOWN)
-            fractions[z] = np.where(unknown, UNKNOWN, scaled).astype(np.uint8)
+            fractions[z] = np.where(array[z] == UNKNOWN, UNKNOWN, _fractions(membership))
     drawn = sum(1 for z in between.annotated if between.pixels(z))
     summary = {
         "status": ANNOTATED,
@@ -161,6 +170,14 @@ def _draw(
         "annotated_frames": drawn,
         "sweeps": 0,
         "axis": "z",
-        "open_ends": [vars(end) for end in ends],
+        "open_ends": [vars(end) for end in open_ends],
+        "exposed_low_mm2": exposed["low"],
+        "exposed_high_mm2": exposed["high"],
+        "ends": ends,
     }
     return Drawn(fractions, summary)
+
+
+def _fractions(membership: NDArray[np.float32]) -> NDArray[np.uint8]:
+    scaled = np.rint(np.nan_to_num(membership, nan=0.0) * FULL)
+    return np.where(np.isnan(membership), UNKNOWN, scaled).astype(np.uint8)

@@ -18,6 +18,7 @@ from myosweep.labels.fractions import UNKNOWN
 # Frames closer than this, or moved almost within their own plane, do not say which way the sweep went.
 _SHORTEST_STEP_MM = 0.05
 _SMALLEST_SINE = 0.2
+_HALF_WAY = 1e-9
 
 # An empty mask's depth below the outline, as a part of its neighbour's inner depth: the structure ends at
 # 1 / (1 + TAPER), 59 %, of the gap. Of 0.5, 0.7, 1 and 1.5 it errs least over blunt (ellipsoid) and sharp
@@ -118,7 +119,8 @@ class Nearest(Interpolation):
         here, there = self._way[index] - self._way[before], self._way[after] - self._way[index]
         if here == there == 0:
             here, there = float(index - before), float(after - index)
-        return self._own(before if here <= there else after)
+        # Half way stays half way, whatever the last digit of a long sweep's way.
+        return self._own(before if here <= there * (1 + _HALF_WAY) else after)
 
 
 class ShapeBased(Interpolation):
@@ -132,10 +134,18 @@ class ShapeBased(Interpolation):
     course alone loses the bulge of a muscle. Where the line lies almost within the frames, pixels are
     compared with the pixels of the same index, weighted by frame number.
 
+    So annotations beyond the two have a say: a sweep that is cut in two at an annotated frame, which both
+    parts keep, has other masks in the two gaps beside it. Of the phantom's, annotated every 20 mm, outlines
+    move there by 0.1 mm on average, and by less than 0.3 mm in 95 of 100 masks. `ShapeLinear` has no such
+    effect, and loses 2 % more of the volume.
+
     Next to a mask without the structure, the empty mask counts as a signed distance of minus `TAPER` times
     the largest inner distance of its neighbour: the structure tapers and ends a little beyond half way. The
     membership falls from 1 to 0 over one pixel across the outline.
     """
+
+    # Whether what lies beyond the two annotated frames has a say.
+    _looks_beyond = True
 
     def __init__(
         self,
@@ -153,11 +163,16 @@ class ShapeBased(Interpolation):
     def _compute_course(self, before: int, after: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
         """Unit vector along the sweep around two annotations; zeros where the probe hardly moved.
 
-        The slope of the frames' centres over three times the gap, so that a tremor does not count as a
-        course.
+        The slope of the frames' centres; where it may be over three times the gap, so that a tremor does not
+        count as a course, but never beyond the next annotation.
         """
         gap = after - before
-        near = np.arange(max(0, before - gap), min(len(self._poses), after + gap + 1))
+        low, high = before, after
+        if self._looks_beyond:
+            position = self.annotated.index(before)
+            outer = [0, *self.annotated, len(self._poses) - 1]
+            low, high = max(outer[position], before - gap), min(outer[position + 3], after + gap)
+        near = np.arange(low, high + 1)
         near = near[self._valid[near]]
         centre = np.array([(shape[1] - 1) / 2, (shape[0] - 1) / 2, 0, 1])
         steps = near - near.mean()
@@ -211,7 +226,9 @@ class ShapeBased(Interpolation):
     ) -> tuple[int, Line] | None:
         """The next annotation beyond two, where all three show the structure, and the way to it."""
         position = self.annotated.index(before if step < 0 else after) + step
-        if not 0 <= position < len(self.annotated) or not (self._pixels[before] and self._pixels[after]):
+        if not self._looks_beyond or not 0 <= position < len(self.annotated):
+            return None
+        if not (self._pixels[before] and self._pixels[after]):
             return None
         number = self.annotated[position]
         line = _line(self._plane(number), self._poses[index], direction)
@@ -220,7 +237,21 @@ class ShapeBased(Interpolation):
         return number, line
 
 
-_METHODS: dict[str, type[Interpolation]] = {"zoi": ZeroOrder, "nearest": Nearest, "shape": ShapeBased}
+class ShapeLinear(ShapeBased):
+    """Shape-based interpolation along a straight course, from the two annotated frames alone.
+
+    What lies beyond them changes no mask. A muscle's bulge between them is lost: see `ShapeBased`.
+    """
+
+    _looks_beyond = False
+
+
+_METHODS: dict[str, type[Interpolation]] = {
+    "zoi": ZeroOrder,
+    "nearest": Nearest,
+    "shape": ShapeBased,
+    "shape_linear": ShapeLinear,
+}
 
 
 def way_of_frames(

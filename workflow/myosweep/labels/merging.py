@@ -56,6 +56,7 @@ def merge_labels(
     smooth_3d: bool = False,
     hand: Volume | None = None,
     interpolation: str = "shape",
+    ends: str = "cut",
 ) -> tuple[Volume, dict[str, dict[str, Any]]]:
     """Merge, smooth and threshold the fractions of all acquisitions.
 
@@ -79,7 +80,9 @@ def merge_labels(
         Labels drawn by hand; they replace the made ones of the structures they hold, as they were drawn,
         and win every overlap.
     interpolation
-        For the slices that were not drawn; `shape` for the methods that decide in space.
+        For the slices that were not drawn by hand; `shape` for the methods that decide in space.
+    ends
+        What stands beyond the first and last slice drawn by hand, as in `label_acquisition`.
 
     Returns
     -------
@@ -102,7 +105,7 @@ def merge_labels(
                 f"{(*grid.shape, len(structures))} on the base grid",
                 "make them again",
             )
-    drawn = read_hand(hand, grid, structures, interpolation) if hand is not None else {}
+    drawn = read_hand(hand, grid, structures, interpolation, ends) if hand is not None else {}
     kernel = smoothing_kernel(smoothing_voxels)
     sources: dict[str, list[NDArray[np.uint8]]] = {}
     for component, name in enumerate(structures):

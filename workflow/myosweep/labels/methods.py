@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-FRAME_WISE = ("zoi", "nearest", "shape", "fill_between_slices")
+FRAME_WISE = ("zoi", "nearest", "shape", "shape_linear", "fill_between_slices")
 """Give each frame of a sweep its mask; the frames are then compounded."""
 
 VOLUME_WISE = ("surface", "grow_from_seeds", "watershed")

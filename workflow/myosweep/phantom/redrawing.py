@@ -20,6 +20,7 @@ from myosweep.phantom.population import draw_leg
 from myosweep.phantom.probe import image_to_face, lead_probe
 from myosweep.phantom.settings import Settings, complete_settings
 from myosweep.phantom.skin import Skin, wrap_leg
+from myosweep.phantom.zero_order import Annotated
 
 # Random stream of the hand; those before it are the simulation's.
 _HAND = 4
@@ -71,10 +72,21 @@ class Redrawing:
         poses: NDArray[np.float64] = path.face_to_leg @ image_to_face(self._settings)
         return poses
 
+    def annotated(self, acquisition: str, every: int) -> list[Annotated]:
+        """Per sweep the frames to draw on: every `every`-th, and those at the structures' ends."""
+        settings = replace(self._settings, annotation_spacing_mm=every * self._settings.frame_spacing_mm)
+        shape = (settings.rows, settings.columns)
+        made = []
+        for number in range(settings.sweeps):
+            poses = self.image_to_leg(acquisition, number)
+            frames = frames_to_annotate(self.leg, poses, shape, STRUCTURES[acquisition], settings)
+            made.append(Annotated(poses, shape, tuple(frames)))
+        return made
+
     def sweeps(
         self, acquisition: str, every: int, wobble_mm: float
     ) -> list[tuple[Sweep, dict[int, NDArray[np.uint8]]]]:
-        """All sweeps of an acquisition with masks on every `every`-th frame, and at the structures' ends.
+        """All sweeps of an acquisition with masks on the frames that `annotated` tells.
 
         The hand draws the same line at every strength of its wobble, only further off.
 
@@ -82,18 +94,13 @@ class Redrawing:
         -------
         Per sweep the recording, all of whose frames are black, and frame index to mask, uint8 (row, column).
         """
-        settings = replace(
-            self._settings,
-            annotation_spacing_mm=every * self._settings.frame_spacing_mm,
-            wobble_mm=1.0,
-        )
-        shape = (settings.rows, settings.columns)
+        settings = replace(self._settings, wobble_mm=1.0)
         labels = tuple(LABELS[name] for name in STRUCTURES[acquisition])
         made = []
-        for number in range(settings.sweeps):
-            poses = self.image_to_leg(acquisition, number)
+        for number, seen in enumerate(self.annotated(acquisition, every)):
+            poses, shape = seen.image_to_leg, seen.shape
             masks = {}
-            for frame in frames_to_annotate(self.leg, poses, shape, STRUCTURES[acquisition], settings):
+            for frame in seen.frames:
                 stream = (_HAND, list(STRUCTURES).index(acquisition), number, frame)
                 hand = wobble_mm * wobble(case_generator(self._seed, self._case, *stream), settings)
                 masks[frame] = true_mask(

@@ -7,10 +7,16 @@ from typing import Any
 
 AUTOMATIC = "voxels as wide as the median distance of neighbouring frames, but 1.5 to 3 pixels"
 INTERPOLATION = {
-    "zoi": "each annotated frame labelled the part of the sweep that is nearer to it than to any other "
-    "(zone of influence)",
-    "shape": "signed distances to the drawn outlines were interpolated linearly between annotated frames "
-    "(shape-based interpolation)",
+    "zoi": "the smaller of two annotated masks stands in every frame between them (zero-order interpolation)",
+    "nearest": "every frame has the mask of the annotated frame that is nearer along the sweep",
+    "shape": "signed distances to the drawn outlines were interpolated between annotated frames, bent by "
+    "those beyond (shape-based interpolation, Raya and Udupa 1990)",
+    "shape_linear": "signed distances to the drawn outlines were interpolated linearly between annotated "
+    "frames (shape-based interpolation, Raya and Udupa 1990)",
+    "fill_between_slices": "morphological contour interpolation between annotated frames (ITK)",
+    "surface": "one smooth surface was fitted to the outlines of all sweeps",
+    "grow_from_seeds": "regions were grown from the annotated masks through the volume (GrowCut)",
+    "watershed": "regions were flooded from the annotated masks over the volume's gradient (watershed)",
 }
 
 

@@ -18,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from myosweep.errors import InputError
 from myosweep.figures.cohort import cases_in_test, draw_cohort
+from myosweep.figures.effort import draw_effort
 from myosweep.figures.style import PICTURES, RESOURCES, structure_colours
 from myosweep.figures.training import draw_training
 from myosweep.io.files import read_json, write_text
@@ -94,6 +95,7 @@ def write_report(
     settings: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
     models: Mapping[str, str | Path] | None = None,
+    comparison_csv: str | Path | None = None,
 ) -> None:
     """Write `index.html`, `case/{case}.html` and what they show into a folder.
 
@@ -117,6 +119,8 @@ def write_report(
         Plain values, of any depth.
     models
         For each model its history.csv.
+    comparison_csv
+        As `metrics.comparison.write_comparison` writes it.
 
     Raises
     ------
@@ -208,6 +212,7 @@ def write_report(
 
     cohort = [path.name for path in draw_cohort(volumes, metrics, folder / "images", structures)]
     curves = list(_training_curves(folder, models or {}))
+    effort = _draw_effort(folder, comparison_csv, use)
     with_pictures = [page for page in pages if "montage.png" in page.pictures]
     text = environment.get_template("index.html").render(
         **shared,
@@ -231,6 +236,7 @@ def write_report(
         accuracy=accuracy_tables(metrics, test_cases, structures),
         cohort=cohort,
         curves=curves,
+        effort=effort,
         methods=methods_text(settings),
         settings=list(flatten(settings)),
         provenance=list(flatten(provenance or {})),
@@ -329,6 +335,16 @@ def _training_curves(folder: Path, models: Mapping[str, str | Path]) -> Iterator
         (folder / "images").mkdir(parents=True, exist_ok=True)
         if draw_training(history, folder / "images" / f"training_{file}.png", model):
             yield model, f"images/training_{quote(file)}.png"
+
+
+def _draw_effort(folder: Path, comparison_csv: str | Path | None, use: str | None) -> str:
+    """Address of the picture of errors over the effort of annotating; empty where nothing was compared."""
+    if comparison_csv is None or not Path(comparison_csv).is_file():
+        return ""
+    table = pd.read_csv(comparison_csv, dtype={"case": str})
+    path = folder / "images" / "effort.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return "images/effort.png" if draw_effort(table, path, use or "shape") else ""
 
 
 def _case_metrics(rows: pd.DataFrame | None, structures: list[str]) -> dict[str, Any] | None:
