@@ -61,7 +61,8 @@ def test_an_unknown_network_is_told_the_known_ones() -> None:
 def test_the_registry_and_the_settings_load_no_torch() -> None:
     code = (
         "import sys, myosweep.networks, myosweep.training.settings as s, myosweep.training.cases, "
-        "myosweep.training.seeds, myosweep.training; s.split_settings('unet', {});"
+        "myosweep.training.seeds, myosweep.training;"
+        "[s.split_settings(name, {}) for name in myosweep.networks.NETWORKS];"
         "sys.exit('torch' in sys.modules or 'monai' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 NETWORKS = {
     "unet": "myosweep.networks.unet",
     "unet_s_r_clstm": "myosweep.networks.unet_s_r_clstm",
+    "vnet": "myosweep.networks.vnet",
+    "attention_unet": "myosweep.networks.attention_unet",
+    "unetr": "myosweep.networks.unetr",
+    "daf3d": "myosweep.networks.daf3d",
 }
 
 

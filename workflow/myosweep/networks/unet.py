@@ -15,6 +15,18 @@ if TYPE_CHECKING:
 
 TRAINING: dict[str, Any] = {}
 
+# Gonzalez Duque 2024, part III, chapter 2 (distinct and completed borders), at patches of 96 voxels. It names
+# no convolutions per block; MONAI's default are plain ones.
+PRESETS: dict[str, dict[str, Any]] = {
+    "border": {
+        "channels": (8, 16, 16, 32, 32, 64, 64),
+        "strides": (1, 2, 1, 2, 1, 2),
+        "residual_units": 0,
+        "norm": "batch",
+        "dropout": 0.2,
+    }
+}
+
 
 @dataclass(frozen=True)
 class Settings:

@@ -1,0 +1,104 @@
+"""UNETR: a transformer for an encoder (Hatamizadeh et al. 2022), as MONAI has it.
+
+Gonzalez Duque (thesis, 2024), part III, chapter 2 (distinct and completed borders), takes MONAI's defaults at
+96 voxels, which are the defaults here. Patches are 16 voxels wide and there are 12 blocks, as MONAI fixes
+them. A volume of another size than `image_size` has its positions interpolated; best train at the size that
+is predicted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from myosweep.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+# Hatamizadeh et al. 2022: AdamW at 1e-4.
+TRAINING: dict[str, Any] = {"learning_rate": 1e-4}
+
+PATCH = 16
+
+PRESETS: dict[str, dict[str, Any]] = {"border": {"image_size": (96, 96, 96)}}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of UNETR.
+
+    Attributes
+    ----------
+    image_size
+        Voxels along (z, y, x) for which positions are learned, multiples of 16.
+    feature_size
+        Feature maps at the finest level of the decoder.
+    hidden_size
+        Numbers per patch in the transformer, a multiple of `heads`.
+    mlp_size
+        Numbers inside its perceptrons.
+    heads
+        Attention heads.
+    dropout
+        Share of the transformer's features that is dropped in training, 0 to below 1.
+    """
+
+    image_size: Sequence[int] = (96, 96, 96)
+    feature_size: int = 16
+    hidden_size: int = 768
+    mlp_size: int = 3072
+    heads: int = 12
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        where = "settings of unetr"
+        if len(self.image_size) != 3 or any(
+            type(size) is not int or size < PATCH or size % PATCH for size in self.image_size
+        ):
+            raise InputError(
+                f"{where}, image_size",
+                f"{list(self.image_size)}",
+                "three multiples of 16",
+                "write [96, 96, 96]",
+            )
+        for name in ("feature_size", "hidden_size", "mlp_size", "heads"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                raise InputError(f"{where}, {name}", repr(value), "a positive whole number", "correct it")
+        if self.hidden_size % self.heads:
+            raise InputError(
+                f"{where}, hidden_size",
+                f"{self.hidden_size} with {self.heads} heads",
+                "a multiple of heads",
+                "correct either",
+            )
+        if not 0 <= self.dropout < 1:
+            raise InputError(
+                f"{where}, dropout", f"{self.dropout}", "a share from 0 to below 1", "correct it"
+            )
+
+
+def multiple(settings: Settings) -> tuple[int, int, int]:
+    """What the numbers of voxels along (z, y, x) must be a multiple of."""
+    return PATCH, PATCH, PATCH
+
+
+def build(in_channels: int, out_channels: int, settings: Settings) -> nn.Module:
+    """Build the network; it returns logits."""
+    from monai.networks.nets.unetr import UNETR
+
+    from myosweep.networks.modules.any_size_unetr import AnySizeUNETR
+
+    network = UNETR(
+        in_channels=in_channels,
+        out_channels=out_channels,
+        img_size=tuple(settings.image_size),
+        feature_size=settings.feature_size,
+        hidden_size=settings.hidden_size,
+        mlp_dim=settings.mlp_size,
+        num_heads=settings.heads,
+        dropout_rate=settings.dropout,
+    )
+    return AnySizeUNETR(network)

@@ -1,0 +1,66 @@
+"""The V-Net of Milletari et al. (2016), as MONAI has it.
+
+It takes 1, 2, 4, 8 or 16 channels; others are filled up with zeros.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from myosweep.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+TRAINING: dict[str, Any] = {"learning_rate": 1e-3}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of the V-Net.
+
+    Attributes
+    ----------
+    dropout
+        Share of the feature maps that is dropped in training, 0 to below 1; MONAI's default is 0.5.
+    """
+
+    dropout: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.dropout < 1:
+            raise InputError(
+                "settings of vnet, dropout", f"{self.dropout}", "a share from 0 to below 1", "correct it"
+            )
+
+
+def multiple(settings: Settings) -> tuple[int, int, int]:
+    """What the numbers of voxels along (z, y, x) must be a multiple of."""
+    return 16, 16, 16
+
+
+def build(in_channels: int, out_channels: int, settings: Settings) -> nn.Module:
+    """Build the network; it returns logits.
+
+    Raises
+    ------
+    InputError
+        More than 16 channels.
+    """
+    from monai.networks.nets.vnet import VNet
+
+    from myosweep.networks.modules.padded_channels import PaddedChannels
+
+    if in_channels > 16:
+        raise InputError("vnet", f"{in_channels} channels", "at most 16", "give fewer")
+    taken = next(count for count in (1, 2, 4, 8, 16) if count >= in_channels)
+    share = settings.dropout
+    network = VNet(
+        spatial_dims=3,
+        in_channels=taken,
+        out_channels=out_channels,
+        dropout_prob_down=share,
+        dropout_prob_up=(share, share),
+    )
+    return PaddedChannels(network, taken)

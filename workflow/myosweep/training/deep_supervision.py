@@ -1,0 +1,39 @@
+"""Training of a network that is supervised at several depths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from myosweep.training.losses import dice_cross_entropy
+
+
+class DeepSupervision:
+    """A weighted sum of Dice and cross-entropy of several outputs (Wang et al. 2019).
+
+    Parameters
+    ----------
+    weights
+        One per output.
+    """
+
+    def __init__(self, weights: Sequence[float]) -> None:
+        self.weights = list(weights)
+
+    def parameters(self, network: nn.Module) -> list[list[nn.Parameter]]:
+        """All weights, for one optimiser."""
+        return [list(network.parameters())]
+
+    def losses(
+        self, network: nn.Module, channels: torch.Tensor, target: torch.Tensor
+    ) -> Iterator[tuple[int, torch.Tensor]]:
+        """One loss; the network's method `outputs` gives all its logits."""
+        several: Any = network
+        terms = [
+            weight * dice_cross_entropy(logits, target)
+            for weight, logits in zip(self.weights, several.outputs(channels), strict=True)
+        ]
+        yield 0, torch.stack(terms).sum()
