@@ -2,7 +2,9 @@
 
 A network's module holds `Settings` (a frozen dataclass: its settings and their defaults), `TRAINING`
 (defaults of training that suit it better than the general ones), `multiple(settings)` (the numbers of voxels
-along (z, y, x) whose multiples it takes) and `build(in_channels, out_channels, settings)`.
+along (z, y, x) whose multiples it takes) and `build(in_channels, out_channels, settings)`. It may hold
+`PRESETS` (settings by name, of a paper's variants) and `objective(settings)` (a
+`training.objectives.Objective`, where it is not trained by Dice and cross-entropy of its logits).
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 NETWORKS = {
     "unet": "myosweep.networks.unet",
+    "unet_s_r_clstm": "myosweep.networks.unet_s_r_clstm",
 }
 
 

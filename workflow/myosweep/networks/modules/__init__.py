@@ -1,0 +1,1 @@
+"""Parts of networks, in torch; imported only by the networks that use them."""

@@ -1,0 +1,157 @@
+"""UNet-S-R-CLSTM: slices as a sequence, segmented and reconstructed by one encoder (MICCAI 2020).
+
+Gonzalez Duque, Al Chanti, Crouzier, Nordez, Lacourpaille, Mateus: Spatio-temporal consistency and negative
+label transfer for 3D freehand US segmentation (MICCAI 2020), section 3; again in Gonzalez Duque (thesis,
+2024), part II, chapter 1. Both are meant by "the source".
+
+What the source says. z is the sequence. The encoder has 5 residual blocks of depthwise-separable convolutions
+with 16, 32, 64, 128 and 256 maps, with batch norm, ReLU, dropout of 0.5 and max-pooling. Its last maps go
+through 4 stacked ConvLSTM cells of 256 maps. What these give goes to two decoders that mirror the encoder,
+with transposed convolutions: one ends in a softmax over the classes, one in a single channel, the image. Two
+Adam optimisers, one per task, update the shared encoder in turn (`training.two_tasks`); the losses are st-MSE
+and st-SDC with negative labels (`training.consistency`). Its ablation (MICCAI table 1) adds one thing at a
+time to a U-Net: S, separable in place of full convolutions; R, the second decoder; CLSTM, the memory.
+`PRESETS` holds the three smaller ones.
+
+Where the source is silent, and what was chosen.
+
+- Poolings: "5 blocks interspersed with max-pooling" are 4, "5 down blocks" and "5 up blocks", each of these
+  with a transposed convolution (thesis fig. 1.2), are 5. Here 5; `pool_after_last: false` makes 4.
+- A block: two 3 x 3 convolutions with batch norm, the input through 1 x 1 convolution and batch norm added
+  before the last ReLU (He et al. 2016). The plain U-Net of the ablation keeps the shortcut, so that S changes
+  the convolutions alone. Transposed convolutions are 2 x 2 with stride 2, never separable.
+- Skips from encoder to decoder are in the figure's legend, not in the text. Here both decoders have them;
+  `reconstruction_skips: false` makes the image pass the bottleneck.
+- Dropout, by elements, lies on the way from a block to the next, after the pooling: before it, the largest of
+  four values of which half are doubled and half are lost is nearly twice what it is without dropout, and
+  evaluation would see other maps than batch norm learned. Skips and the last block's maps are not dropped.
+- ConvLSTM: 3 x 3 kernels, not separable, no peepholes (`networks.modules.conv_lstm`), output of each cell to
+  the next, one way along z, zeros at the first slice. The paper speaks of two encoding and two decoding cells
+  (section 2), its text of 4 stacked ones; stacked they are.
+- The image is reconstructed without an activation, since it has mean 0. Further channels (confidence,
+  position) are seen and not reconstructed.
+- T, the slices of one sequence, is not given; volumes had 140. `window` slices are learned from at a time,
+  the memory's state goes on from window to window, and gradients end there.
+- The order of the two updates: the image first, the segmentation last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from myosweep.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from myosweep.training.objectives import Objective
+
+TRAINING: dict[str, Any] = {"learning_rate": 1e-3}
+
+NEGATIVE_LABELS = ("known", "slice", "none")
+
+# MICCAI 2020, table 1, from the baseline on; the whole is what Settings gives.
+PRESETS: dict[str, dict[str, Any]] = {
+    "unet": {"separable": False, "reconstruction": False, "memory_cells": 0},
+    "unet_s": {"reconstruction": False, "memory_cells": 0},
+    "unet_s_r": {"memory_cells": 0},
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of UNet-S-R-CLSTM.
+
+    Attributes
+    ----------
+    widths
+        Feature maps per block of the encoder, from the finest on.
+    separable
+        Depthwise-separable convolutions (S) in place of full ones.
+    reconstruction
+        The second decoder and its loss (R).
+    reconstruction_skips
+        Whether the second decoder is given the encoder's maps, too.
+    memory_cells
+        Stacked ConvLSTM cells at the bottleneck (CLSTM); 0 for none.
+    memory_kernel
+        Edge of their convolutions, odd, pixels at the bottleneck.
+    dropout
+        Share of the features that is dropped in training, 0 to below 1.
+    pool_after_last
+        Whether the encoder pools after its last block, too.
+    negative_labels
+        What a slice without a structure, on which others are known, says of it: `known` (not where they are),
+        `slice` (the same, with sums over the whole slice as printed in the source) or `none` (nothing).
+    window
+        Slices that are in memory at a time; training learns from so many together.
+    """
+
+    widths: Sequence[int] = (16, 32, 64, 128, 256)
+    separable: bool = True
+    reconstruction: bool = True
+    reconstruction_skips: bool = True
+    memory_cells: int = 4
+    memory_kernel: int = 3
+    dropout: float = 0.5
+    pool_after_last: bool = True
+    negative_labels: str = "known"
+    window: int = 32
+
+    def __post_init__(self) -> None:
+        wrong = [
+            (name, expected)
+            for name, good, expected in (
+                (
+                    "widths",
+                    len(self.widths) >= 2 and all(type(width) is int and width >= 1 for width in self.widths),
+                    "two or more positive whole numbers, one per block",
+                ),
+                ("separable", isinstance(self.separable, bool), "true or false"),
+                ("reconstruction", isinstance(self.reconstruction, bool), "true or false"),
+                ("reconstruction_skips", isinstance(self.reconstruction_skips, bool), "true or false"),
+                ("memory_cells", _whole(self.memory_cells, 0), "a whole number from 0"),
+                (
+                    "memory_kernel",
+                    _whole(self.memory_kernel, 1) and self.memory_kernel % 2 == 1,
+                    "an odd whole number from 1",
+                ),
+                ("dropout", 0 <= self.dropout < 1, "a share from 0 to below 1"),
+                ("pool_after_last", isinstance(self.pool_after_last, bool), "true or false"),
+                ("negative_labels", self.negative_labels in NEGATIVE_LABELS, "known, slice or none"),
+                ("window", _whole(self.window, 1), "a whole number from 1"),
+            )
+            if not good
+        ]
+        for name, expected in wrong:
+            raise InputError(
+                f"settings of unet_s_r_clstm, {name}", repr(getattr(self, name)), expected, "correct it"
+            )
+
+
+def _whole(value: object, least: int) -> bool:
+    return type(value) is int and value >= least
+
+
+def multiple(settings: Settings) -> tuple[int, int, int]:
+    """What the numbers of voxels along (z, y, x) must be a multiple of."""
+    edge: int = 2 ** (len(settings.widths) - 1 + settings.pool_after_last)
+    return 1, edge, edge
+
+
+def build(in_channels: int, out_channels: int, settings: Settings) -> nn.Module:
+    """Build the network; it returns logits."""
+    from myosweep.networks.modules.two_decoders import TwoDecoders
+
+    values = asdict(settings)
+    del values["negative_labels"]
+    return TwoDecoders(in_channels, out_channels, **values)
+
+
+def objective(settings: Settings) -> Objective:
+    """How it is trained: image and segmentation in turn, window by window."""
+    from myosweep.training.two_tasks import TwoTasks
+
+    return TwoTasks(settings.negative_labels)
