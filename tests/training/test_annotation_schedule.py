@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from myosweep.training.annotation_schedule import annotated_slices, annotation_counts
+from myosweep.training.annotation_schedule import annotated_slices, annotation_counts, keep_annotations
 
 COHORT = st.lists(st.integers(3, 2000), min_size=1, max_size=40)
 
@@ -62,3 +63,8 @@ def test_groups_are_spread_evenly() -> None:
     assert annotated_slices(100, 7, 3) == [23, 24, 25, 73, 74, 75]
     with pytest.raises(ValueError, match="supervision"):
         annotation_counts([3], "weak", 3.5, 3)
+
+
+def test_what_is_not_kept_is_unknown() -> None:
+    target = np.full((2, 5, 2, 2), 127, dtype=np.uint8)
+    assert keep_annotations(target, [1, 2]).any(axis=(0, 2, 3)).tolist() == [False, True, True, False, False]

@@ -16,6 +16,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import floor
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 def interval(volume: int) -> int:
     """One slice of how many is annotated in a volume, counted from 0, of the thesis's cohort."""
@@ -82,3 +85,10 @@ def annotated_slices(slices: int, count: int, window: int) -> list[int]:
     groups = max(count // window, 1)
     starts = [floor((2 * group + 1) * slices / (2 * groups) - window / 2) for group in range(groups)]
     return [start + step for start in starts for step in range(window) if 0 <= start + step < slices]
+
+
+def keep_annotations(target: NDArray[np.uint8], kept: Sequence[int]) -> NDArray[np.uint8]:
+    """The fractions (class, z, y, x) with all slices but `kept` unknown, that is 0 in every class."""
+    result = np.zeros_like(target)
+    result[:, list(kept)] = target[:, list(kept)]
+    return result
