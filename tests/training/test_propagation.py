@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as quick
+from hypothesis import strategies as st
+from myosweep.errors import InputError
+from myosweep.networks import ifssnet
+from myosweep.networks.modules.siamese import ImageMaps, Siamese
+from myosweep.training.propagation import Propagation, propagate, strands
+from torch import nn
+
+SMALL: dict[str, Any] = {"widths": (8, 12), "pooling": (2, 2), "extent": 3, "dropout": (0, 0, 0)}
+
+
+class Copies(nn.Module):
+    """Says again what it was fed."""
+
+    window = 3
+    recurrence = True
+    balance = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[torch.Tensor] = []
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def encode(self, image: torch.Tensor) -> ImageMaps:
+        slices = image.permute(2, 0, 1, 3, 4).flatten(0, 1)
+        return ImageMaps(slices[:, 1:], [slices], slices)
+
+    def segment(self, maps: ImageMaps, mask: torch.Tensor) -> torch.Tensor:
+        self.seen.append(maps.end[:, 0].detach().clone())
+        probability = mask.clamp(1e-6, 1 - 1e-6)
+        return torch.stack([torch.log1p(-probability), probability.log()], dim=1) * self.weight
+
+
+def run(network: nn.Module, channels: Any, masks: dict[int, np.ndarray]) -> dict[int, np.ndarray]:  # type: ignore[type-arg]
+    found: dict[int, np.ndarray] = {}  # type: ignore[type-arg]
+    for index, mask in propagate(network, channels, masks):
+        assert index not in found
+        found[index] = mask
+    return found
+
+
+@quick(deadline=None, max_examples=25)
+@given(slices=st.integers(3, 25), start=st.integers(0, 22), extra=st.integers(0, 3))
+def test_a_network_that_copies_carries_the_masks_both_ways(slices: int, start: int, extra: int) -> None:
+    start = min(start, slices - 3)
+    mask = np.zeros((4, 4), dtype=np.float32)
+    mask[1:3, 1:] = 1
+    given_ones = dict.fromkeys(range(start, min(start + 3 + extra, slices)), mask)
+    found = run(Copies(), np.zeros((1, slices, 4, 4), dtype=np.float32), given_ones)
+    assert sorted(found) == list(range(slices))
+    assert all(np.allclose(found[index], mask, atol=1e-5) for index in range(slices))
+
+
+def test_windows_go_up_and_down_one_slice_at_a_time() -> None:
+    network = Copies()
+    image = np.broadcast_to(np.arange(7, dtype=np.float32)[None, :, None, None], (1, 7, 2, 2))
+    run(network, image, {index: np.ones((2, 2), dtype=np.float32) for index in (2, 3, 4)})
+    seen = [maps[:, 0, 0].tolist() for maps in network.seen]
+    assert seen == [[2, 3, 4], [3, 4, 5], [4, 5, 6], [4, 3, 2], [3, 2, 1], [2, 1, 0]]
+
+
+def test_the_nearest_annotated_window_decides() -> None:
+    low, high = np.zeros((2, 2), dtype=np.float32), np.ones((2, 2), dtype=np.float32)
+    masks = dict.fromkeys((0, 1, 2), low) | dict.fromkeys((11, 12, 13), high)
+    found = run(Copies(), np.zeros((1, 14, 2, 2), dtype=np.float32), masks)
+    assert [round(float(found[index].mean())) for index in range(14)] == [0] * 7 + [1] * 7
+
+
+def test_given_slices_come_back_as_they_are() -> None:
+    masks = {index: np.full((2, 2), 0.3, dtype=np.float32) for index in (1, 2, 3)}
+    alone = np.array([[0.2, 0.9], [0.0, 1.0]], dtype=np.float32)
+    found = run(Copies(), np.zeros((1, 9, 2, 2), dtype=np.float32), {**masks, 6: alone})
+    assert np.array_equal(found[6], alone)
+    # What follows an annotated slice is fed by it.
+    assert abs(float(found[7].mean()) - 0.3) > abs(float(found[5].mean()) - 0.3)
+
+
+@given(
+    slices=st.integers(3, 60),
+    starts=st.sets(st.integers(0, 57), min_size=1, max_size=5),
+    window=st.integers(2, 3),
+)
+def test_every_slice_is_settled_from_some_side(slices: int, starts: set[int], window: int) -> None:
+    known = sorted({min(start, slices - window) + step for start in starts for step in range(window)})
+    settled = set(known)
+    for strand in strands(known, slices, window):
+        visited = [strand.start + strand.step * step for step in range(strand.count)]
+        assert min(visited) >= 0
+        assert max(visited) < slices
+        assert set(visited[:window]) <= set(known)
+        settled |= set(visited[: strand.settled])
+    assert settled == set(range(slices))
+
+
+@pytest.mark.parametrize(
+    ("annotated", "message"),
+    [([], "0, at most 0 in a row"), ([1, 2, 4, 5], "2 in a row"), ([3, 4, 99], "99")],
+)
+def test_nothing_to_start_from_is_said(annotated: list[int], message: str) -> None:
+    masks = {index: np.zeros((2, 2), dtype=np.float32) for index in annotated}
+    with pytest.raises(InputError, match=message):
+        run(Copies(), np.zeros((1, 9, 2, 2), dtype=np.float32), masks)
+
+
+def test_a_volume_thinner_than_a_window_is_refused() -> None:
+    with pytest.raises(InputError, match="2 slices along the limb"):
+        run(Copies(), np.zeros((1, 2, 2, 2), dtype=np.float32), {0: np.zeros((2, 2), dtype=np.float32)})
+
+
+@dataclass
+class Endless:
+    """A volume that is made when it is read."""
+
+    slices: int
+    edge: int = 64
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (1, self.slices, self.edge, self.edge)
+
+    def __getitem__(self, index: Any) -> Any:
+        span = index[1]
+        return np.zeros((1, span.stop - span.start, self.edge, self.edge), dtype=np.float32)
+
+
+def test_memory_does_not_grow_with_the_slices() -> None:
+    peaks = []
+    for slices in (40, 200):
+        network = Copies()
+        network.seen = Discards()  # type: ignore[assignment]
+        masks = {index: np.ones((64, 64), dtype=np.float32) for index in (10, 11, 12)}
+        tracemalloc.start()
+        total = sum(float(mask.mean()) for _, mask in propagate(network, Endless(slices), masks))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert total == pytest.approx(slices, rel=1e-3)
+    # numpy's memory alone is traced; one slice is 16 kB, 160 more would be 2.6 MB.
+    assert peaks[1] < peaks[0] + 300_000
+
+
+class Discards(list):  # type: ignore[type-arg]
+    def append(self, item: object) -> None:
+        pass
+
+
+def spindle(slices: int = 12, edge: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
+    """An image (1, 1, z, y, x) of a square that wanders, and its target (1, 2, z, y, x)."""
+    mask = torch.zeros(slices, edge, edge)
+    for z in range(1, slices - 1):
+        mask[z, 2 : 5 + z % 2, 2:6] = 1
+    torch.manual_seed(5)
+    image = 2 * mask - 1 + 0.1 * torch.randn(mask.shape)
+    return image[None, None], torch.stack([1 - mask, mask])[None]
+
+
+def network_of(**changes: Any) -> tuple[Siamese, Propagation]:
+    torch.manual_seed(0)
+    settings = ifssnet.Settings(**{**SMALL, **changes})
+    network = ifssnet.build(1, 2, settings)
+    assert isinstance(network, Siamese)
+    return network, ifssnet.objective(settings)
+
+
+def stepped(
+    network: nn.Module, objective: Propagation, batch: tuple[torch.Tensor, torch.Tensor], rate: float = 3e-3
+) -> Iterator[float]:
+    optimiser = torch.optim.Adam(objective.parameters(network)[0], rate)
+    while True:
+        for _, loss in objective.losses(network, *batch):
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            yield float(loss.detach())
+
+
+@pytest.mark.parametrize("loss", ["tversky", "dice"])
+def test_gradients_reach_every_weight_and_those_of_the_loss(loss: str) -> None:
+    network, objective = network_of(loss=loss)
+    weights = objective.parameters(network)
+    assert [len(each) for each in weights] == [len(list(network.parameters()))]
+    for _, value in objective.losses(network, *spindle()):
+        value.backward()  # type: ignore[no-untyped-call]
+    assert all(value.grad is not None and value.grad.any() for value in weights[0])
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_each_part_is_an_update(parts: int) -> None:
+    network, objective = network_of(parts=parts)
+    assert [place for place, _ in objective.losses(network, *spindle(24))] == [0] * parts
+
+
+def test_a_network_that_learns_follows_what_it_was_not_shown() -> None:
+    network, objective = network_of(parts=1, reach=2, starts=4)
+    batch = spindle()
+    steps = stepped(network, objective, batch, 1e-2)
+    losses = [next(steps) for _ in range(60)]
+    assert losses[-1] < losses[0] / 3
+    image, target = batch
+    masks = {z: target[0, 1, z].numpy() for z in (5, 6, 7)}
+    found = run(network, image[0].numpy(), masks)
+    mine = np.stack([found[z] for z in range(12)])
+    truth = target[0, 1].numpy()
+    assert 2 * np.minimum(mine, truth).sum() / (mine.sum() + truth.sum()) > 0.9
+
+
+def test_the_same_seed_takes_the_same_way() -> None:
+    ways = []
+    for _ in range(2):
+        network, objective = network_of()
+        torch.manual_seed(3)
+        losses = stepped(network, objective, spindle())
+        ways.append([next(losses) for _ in range(4)])
+    assert ways[0] == ways[1]
+
+
+def test_a_perfect_copy_costs_nothing_but_the_squared_weights() -> None:
+    """Masks that never change, copied: every index is 1, and what is left is l2 times the one weight, 1."""
+    mask = torch.zeros(9, 4, 4)
+    mask[:, 1:3, 1:3] = 1
+    batch = torch.zeros(1, 1, 9, 4, 4), torch.stack([1 - mask, mask])[None]
+    network = Copies()
+    losses = [loss.item() for _, loss in Propagation(l2=0.25).losses(network, *batch)]
+    assert losses == pytest.approx([0.25, 0.25], abs=1e-4)
+    assert len(Propagation(reach=2, parts=1).parameters(network)) == 1
+
+
+def test_pseudo_labels_are_the_window_before_where_nothing_is_annotated() -> None:
+    """A copy agrees with its own last prediction; without pseudo-labels the unknown slices have no part."""
+    image, target = spindle()
+    image = image.clone()
+    target = target.clone()
+    target[:, :, :4] = 0
+    target[:, :, 7:] = 0
+    counts = []
+    for pseudo in (True, False):
+        network = Copies()
+        objective = Propagation(pseudo_labels=pseudo, l2=0, parts=1)
+        losses = [loss.item() for _, loss in objective.losses(network, image, target)]
+        assert losses[0] < 0.2
+        counts.append(len(network.seen))
+    # Slices 4 to 6 are one window; with pseudo-labels strands go on to slices 0 and 11.
+    assert counts == [6, 1]
+
+
+def test_no_gradient_passes_through_pseudo_labels() -> None:
+    network, objective = network_of(supervision="decremental")
+    image, target = spindle()
+    target = target.clone()
+    target[:, :, 7:] = 0
+    assert objective.pseudo_labels
+    for _, loss in objective.losses(network, image, target):
+        loss.backward()  # type: ignore[no-untyped-call]
+        assert torch.isfinite(loss)
+
+
+def test_nothing_annotated_is_no_update() -> None:
+    network, objective = network_of()
+    image, target = spindle()
+    assert list(objective.losses(network, image, torch.zeros_like(target))) == []
+    absent = torch.stack([torch.ones(12, 8, 8), torch.zeros(12, 8, 8)])[None]
+    assert list(objective.losses(network, image, absent)) == []
+
+
+def test_without_recurrence_the_annotated_masks_stay() -> None:
+    network = Copies()
+    network.recurrence = False
+    masks = {index: np.full((2, 2), 0.1 * index, dtype=np.float32) for index in (1, 2, 3)}
+    found = run(network, np.zeros((1, 8, 2, 2), dtype=np.float32), masks)
+    # The last slice is seen by the last window alone, whose last place is the third annotated mask.
+    assert float(found[7].mean()) == pytest.approx(0.3, abs=1e-4)

@@ -1,0 +1,215 @@
+"""IFSS-Net: few annotated slices, propagated along the limb by a Siamese network with a memory.
+
+Al Chanti, Gonzalez Duque, Crouzier, Nordez, Lacourpaille, Mateus: Interactive Few-Shot Siamese Network for
+faster muscles segmentation and propagation in 3-D freehand ultrasound (2021); Gonzalez Duque, thesis, part
+II.2. A window of w slices and the masks of the window before it go through twin 3D encoders with shared
+weights; each stage's image maps are added to those of the mask stream; global feature matching fuses the
+ends; a ConvLSTM reused in both directions runs over the window's slices; a decoder refines with the mask
+stream's maps. One structure per network: channel 0 of its logits is the background, channel 1 the structure.
+
+Where the sources are silent or disagree, and what was chosen:
+
+- An encoder stage: the maps of the four rates together are the stage's width (30 is 8 + 8 + 7 + 7). Norm and
+  ReLU follow; the paper names neither, the authors' code has layer norm. Pooling is in plane only: the
+  sub-volume keeps its depth (3 x 16 x 16 from 3 x 512 x 512).
+- Rate r reaches 2 r + 1 voxels: 3, 13, 25 and 37, where the paper writes 3, 9, 15 and 18. Along the limb a
+  window of 3 slices leaves only the middle tap of rates 6, 12 and 18 something to see.
+- Shared weights ask for the same number of channels in both streams: the mask takes the place of the image;
+  what other channels there are (confidence, position) enter both.
+- The image's maps are added to the mask's after each stage, before pooling; the decoder's skip connections
+  take them there.
+- f is the size of the bottleneck, 16 for the paper's 512 x 512. It is fixed when the network is built
+  (`extent`); on smaller maps the taps that would meet only padding are left out.
+- The memory starts at 0 in each window (thesis 2.3: "dependencies across images within the same sub-volume").
+  Its two directions are added to its input.
+- Refinement (Pinheiro et al. 2016): a separable convolution of the encoder's maps is added to the upsampled
+  ones, norm, ReLU, and a separable convolution around which they are carried.
+- The first window comes with its own annotated masks, each later one with the prediction one slice behind.
+  Without recurrence every window comes with the annotated masks of the first.
+
+The published code differs in its widths (30, 30, 60, 120, 120), in the rates of its stages ((6, 12, 18)
+twice, (4, 6, 8), (2, 4, 6), (2, 4, 6), each beside 1), and in a ConvLSTM kernel of 1: `widths`, `rates` and
+`memory_kernel` say so. Its plain convolution before each pyramid, image-level pooling and BiSeNet-like fusion
+are not built, since the papers do not have them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from myosweep.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from myosweep.training.propagation import Propagation
+
+# Eq. 4 has the sum of squared weights in the loss itself. The paper goes from a rate of 1e-4 to 1e-5; short
+# trainings on coarse voxels need a larger one.
+TRAINING: dict[str, Any] = {
+    "spacing_mm": (3.0, 3.0, 5.0),
+    "position": False,
+    "learning_rate": 3e-3,
+    "weight_decay": 0.0,
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of IFSS-Net; the defaults are the paper's.
+
+    Attributes
+    ----------
+    window
+        Slices of a sub-volume, w: 3, or 10 in an ablation.
+    widths
+        Maps of the encoder's stages; the decoder has them in reverse.
+    rates
+        Dilations that a stage puts side by side; the same for all, or one list per stage.
+    pooling
+        Voxels along y and x that each stage pools to one. Voxels much larger than the paper's .277 mm ask for
+        less: five times 2 leave cells of 9 mm there, of 64 mm with voxels of 2 mm.
+    extent
+        Length f of the matching kernels along y and x, in voxels of the bottleneck.
+    matching
+        `feature_matching`, `concatenation` or `correlation`.
+    memory
+        `biconvlstm`, `convlstm` (forwards alone) or `none`.
+    memory_kernel
+        Rows and columns of the ConvLSTM's convolutions, odd.
+    recurrence
+        Whether the prediction is fed back; without, the annotated masks are shown at each window.
+    loss
+        `tversky`, with weights that are learned, or `dice`.
+    l2
+        Factor of the sum of squared weights in the loss (eq. 4).
+    parts
+        Parts of a sequence through which gradients flow; one update of the weights after each. The paper has
+        halves.
+    starts
+        Annotated windows of a volume from which a training step propagates, both ways from each.
+    reach
+        The most windows that a training step propagates over; 0 for all to the volume's end, as in the paper.
+    supervision
+        `full`: every slice of a training volume has its labels; `decremental` or `fixed`: a few have, and the
+        rest follow the network's own pseudo-labels.
+    annotated_percent
+        Slices of all training volumes that keep their labels unless supervision is full.
+    dropout
+        Shares of the features dropped after the encoders, after the memory, and after each stage of the
+        decoder.
+    """
+
+    window: int = 3
+    widths: Sequence[int] = (30, 30, 60, 60, 120)
+    rates: Sequence[Any] = (1, 6, 12, 18)
+    pooling: Sequence[int] = (2, 2, 2, 2, 2)
+    extent: int = 16
+    matching: str = "feature_matching"
+    memory: str = "biconvlstm"
+    memory_kernel: int = 3
+    recurrence: bool = True
+    loss: str = "tversky"
+    l2: float = 1e-5
+    parts: int = 2
+    starts: int = 1
+    reach: int = 0
+    supervision: str = "full"
+    annotated_percent: float = 3.5
+    dropout: Sequence[float] = (0.1, 0.4, 0.1)
+
+    def __post_init__(self) -> None:
+        stages = len(self.widths)
+        _check("window", self.window, "a whole number from 2", _whole(self.window) and self.window >= 2)
+        _check("widths", self.widths, "one or more numbers from 1", stages >= 1 and _all_from_1(self.widths))
+        good = len(self.pooling) == stages and _all_from_1(self.pooling)
+        _check("pooling", self.pooling, f"{stages} numbers from 1, one per stage", good)
+        lists = [*self.rates] if self.rates and not _whole(self.rates[0]) else [self.rates]
+        good = all(isinstance(rates, Sequence) and rates and _all_from_1(rates) for rates in lists)
+        good = good and (lists[0] is self.rates or len(lists) == stages)
+        _check("rates", self.rates, f"numbers from 1, or {stages} lists of them", good)
+        few = all(len(rates) <= width for rates, width in zip(self.rates_by_stage, self.widths, strict=True))
+        _check("widths", self.widths, "no fewer maps than rates in any stage", few)
+        for name in ("extent", "memory_kernel", "parts", "starts"):
+            value = getattr(self, name)
+            _check(name, value, "a whole number from 1", _whole(value) and value >= 1)
+        _check("reach", self.reach, "a whole number from 0", _whole(self.reach) and self.reach >= 0)
+        _check("memory_kernel", self.memory_kernel, "an odd number", self.memory_kernel % 2 == 1)
+        for name, known in _CHOICES.items():
+            value = getattr(self, name)
+            _check(name, value, "one of " + ", ".join(known), value in known)
+        _check("recurrence", self.recurrence, "true or false", isinstance(self.recurrence, bool))
+        _check("l2", self.l2, "a number from 0", _number(self.l2) and self.l2 >= 0)
+        percent = self.annotated_percent
+        good = _number(percent) and 0 < percent <= 100
+        _check("annotated_percent", percent, "a number above 0, at most 100", good)
+        good = len(self.dropout) == 3 and all(_number(share) and 0 <= share < 1 for share in self.dropout)
+        _check("dropout", self.dropout, "three shares from 0 to below 1", good)
+
+    @property
+    def rates_by_stage(self) -> list[tuple[int, ...]]:
+        """The rates of each stage."""
+        if _whole(self.rates[0]):
+            return [tuple(self.rates)] * len(self.widths)
+        return [tuple(rates) for rates in self.rates]
+
+
+_CHOICES = {
+    "matching": ("feature_matching", "concatenation", "correlation"),
+    "memory": ("none", "convlstm", "biconvlstm"),
+    "loss": ("tversky", "dice"),
+    "supervision": ("full", "decremental", "fixed"),
+}
+
+
+def multiple(settings: Settings) -> tuple[int, int, int]:
+    """What the numbers of voxels along (z, y, x) must be a multiple of."""
+    factor = prod(settings.pooling)
+    return 1, factor, factor
+
+
+def build(in_channels: int, out_channels: int, settings: Settings) -> nn.Module:
+    """Build the network (`modules.siamese.Siamese`).
+
+    Raises
+    ------
+    InputError
+        More than one structure is asked for.
+    """
+    from myosweep.networks.modules.siamese import Siamese
+
+    _check("structures", out_channels - 1, "1: a network of this kind learns one", out_channels == 2)
+    return Siamese(in_channels, settings)
+
+
+def objective(settings: Settings) -> Propagation:
+    """What training minimises, and in which steps."""
+    from myosweep.training.propagation import Propagation
+
+    return Propagation(
+        parts=settings.parts,
+        l2=settings.l2,
+        pseudo_labels=settings.supervision != "full",
+        starts=settings.starts,
+        reach=settings.reach,
+    )
+
+
+def _check(name: str, value: Any, expected: str, good: bool) -> None:
+    if not good:
+        raise InputError(f"settings of ifssnet, {name}", f"{value!r}", expected, "correct it")
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _all_from_1(values: Any) -> bool:
+    return all(_whole(value) and value >= 1 for value in values)
