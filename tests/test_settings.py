@@ -49,7 +49,17 @@ def test_four_keys_are_enough() -> None:
         "smoothing_voxels": 7,
         "smooth_3d": False,
     }
-    assert complete["confidence"] == {"alpha": 2.0, "beta": 90.0, "gamma": 0.05, "where": "slices"}
+    assert complete["confidence"] == {
+        "method": "random_walk",
+        "alpha": 2.0,
+        "beta": 90.0,
+        "gamma": 0.05,
+        "sink": "all",
+        "normalisation": "image",
+        "white": 255.0,
+        "bottom": 0.1,
+        "where": "slices",
+    }
     assert complete["annotation_kit"] == {"every_mm": 20.0}
     assert complete["segmentation"]["models"] == []
     assert "simulate" not in complete

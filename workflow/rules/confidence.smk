@@ -14,9 +14,7 @@ rule map_confidence:
     resources:
         mem_mb=megabytes(800, 20),
     params:
-        alpha=SETTINGS["confidence"]["alpha"],
-        beta=SETTINGS["confidence"]["beta"],
-        gamma=SETTINGS["confidence"]["gamma"],
+        options={name: value for name, value in SETTINGS["confidence"].items() if name != "where"},
         code=code_of("map_confidence"),
     message:
         "Mapping the confidence of acquisition {wildcards.acquisition} of case {wildcards.case}"

@@ -1,5 +1,6 @@
 """Confidence maps: how far each pixel of a B-mode image can be trusted, from the image alone."""
 
 from myosweep.confidence.maps import confidence_map, confidence_volume
+from myosweep.confidence.options import ConfidenceOptions
 
-__all__ = ["confidence_map", "confidence_volume"]
+__all__ = ["ConfidenceOptions", "confidence_map", "confidence_volume"]

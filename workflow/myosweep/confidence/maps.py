@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,18 +9,24 @@ from numpy.typing import NDArray
 
 from myosweep.confidence.dissection import MOST_PIXELS, Memory, solve
 from myosweep.confidence.graph import OUTSIDE, SOURCE, fill_links, find_roles, weigh_edges
+from myosweep.confidence.options import ConfidenceOptions
 from myosweep.errors import InputError
+from myosweep.io.sweeps import Fan
 from myosweep.io.volumes import Volume
 from myosweep.progress import track
+
+DEFAULTS = ConfidenceOptions()
 
 
 def confidence_map(
     image: NDArray[Any],
+    options: ConfidenceOptions = DEFAULTS,
     *,
-    alpha: float = 2.0,
-    beta: float = 90.0,
-    gamma: float = 0.05,
     known: NDArray[np.bool_] | None = None,
+    fan: Fan | None = None,
+    sink: NDArray[np.bool_] | None = None,
+    depth: float | None = None,
+    memory: Memory | None = None,
 ) -> NDArray[np.float64]:
     """The probability that a random walk from a pixel meets the transducer before the far end of the beam.
 
@@ -38,14 +43,19 @@ def confidence_map(
     ----------
     image
         Shape (rows, cols), real. Its brightness and its range do not matter.
-    alpha
-        Attenuation along the depth of the image, without unit.
-    beta
-        Sensitivity to differences between neighbours.
-    gamma
-        Additional cost of a step that is not vertical.
+    options
+        How the map is made.
     known
         Shape (rows, cols); default: all pixels.
+    fan
+        The image area of a curved or sector probe, in pixels of the image: the beam then runs from its apex.
+    sink
+        Shape (rows, cols); the sink of `options.sink` "mask", and only of that.
+    depth
+        Pixels along the beam that count as the whole depth; default: the longest beam of the image. What is
+        to be compared needs one depth.
+    memory
+        Arrays to be used again for the next image; default: none.
 
     Returns
     -------
@@ -57,17 +67,23 @@ def confidence_map(
         The image is not a plane of finite real numbers or has more than 4 million pixels, the mask does
         not fit, or a parameter is negative.
     """
-    _check_parameters(alpha, beta, gamma)
+    _refuse_what_is_not_built(options, fan, sink, depth)
     image = _checked_image(np.asarray(image), known)
     mask = np.ones(image.shape, dtype=bool) if known is None else np.asarray(known, dtype=bool)
     result = np.zeros(image.shape)
     if mask.any():
         box = _box(mask)
-        result[box] = _solve(image[box], mask[box], alpha, beta, gamma, Memory())
+        result[box] = _solve(image[box], mask[box], options, memory or Memory())
     return result
 
 
-def confidence_volume(volume: Volume, coverage: Volume, *, alpha: float, beta: float, gamma: float) -> Volume:
+def confidence_volume(
+    volume: Volume,
+    coverage: Volume,
+    options: ConfidenceOptions = DEFAULTS,
+    *,
+    sink: NDArray[np.bool_] | None = None,
+) -> Volume:
     """Confidence maps of all z slices of a compounded volume on a probe-oriented grid.
 
     Parameters
@@ -76,8 +92,10 @@ def confidence_volume(volume: Volume, coverage: Volume, *, alpha: float, beta: f
         Grey values, (z, y, x); the beam runs along y.
     coverage
         On the same grid; 0 marks what is unknown (negative: filled, and known).
-    alpha, beta, gamma
-        See `confidence_map`.
+    options
+        How the maps are made.
+    sink
+        Shape (z, y, x); see `confidence_map`.
 
     Returns
     -------
@@ -88,7 +106,7 @@ def confidence_volume(volume: Volume, coverage: Volume, *, alpha: float, beta: f
     InputError
         The volumes do not fit together, a value is not finite, or a parameter is negative.
     """
-    _check_parameters(alpha, beta, gamma)
+    _refuse_what_is_not_built(options, None, sink, None)
     values, covered = volume.array, coverage.array
     if values.ndim != 3 or covered.shape != values.shape:
         raise InputError(
@@ -104,16 +122,14 @@ def confidence_volume(volume: Volume, coverage: Volume, *, alpha: float, beta: f
         if mask.any():
             box = _box(mask)
             image = _checked_image(values[z], mask, f"confidence map, slice {z}")
-            result[z][box] = _solve(image[box], mask[box], alpha, beta, gamma, memory)
+            result[z][box] = _solve(image[box], mask[box], options, memory)
     return Volume(result, volume.grid)
 
 
 def _solve(
     image: NDArray[np.float64],
     known: NDArray[np.bool_],
-    alpha: float,
-    beta: float,
-    gamma: float,
+    options: ConfidenceOptions,
     memory: Memory,
 ) -> NDArray[np.float64]:
     rows, cols = image.shape
@@ -121,7 +137,7 @@ def _solve(
         raise InputError(
             "confidence map", f"{rows} x {cols} pixels", f"at most {MOST_PIXELS} pixels", "reduce the image"
         )
-    edges = weigh_edges(image, known, alpha, beta, gamma)
+    edges = weigh_edges(image, known, options.alpha, options.beta, options.gamma)
     roles = find_roles(known)
     solution, links = np.empty(image.size), memory.take("links", 5 * image.size)
     weights = (edges.right, edges.anti, edges.down, edges.diagonal)
@@ -138,12 +154,15 @@ def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
-def _check_parameters(alpha: float, beta: float, gamma: float) -> None:
-    for name, value in (("alpha", alpha), ("beta", beta), ("gamma", gamma)):
-        if not (math.isfinite(value) and value >= 0):
-            raise InputError(
-                f"confidence: {name}", f"{value:g}", "a number of at least 0", "correct the setting"
-            )
+def _refuse_what_is_not_built(options: ConfidenceOptions, fan: object, sink: object, depth: object) -> None:
+    plain = (options.method, options.sink, options.normalisation) == ("random_walk", "all", "image")
+    if not plain or any(given is not None for given in (fan, sink, depth)):
+        raise InputError(
+            "confidence map",
+            f"{options}",
+            "random_walk, sink all, normalisation image, no fan, sink or depth",
+            "leave these at their defaults in this version",
+        )
 
 
 def _checked_image(

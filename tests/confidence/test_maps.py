@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from myosweep.confidence import confidence_map, confidence_volume
+from myosweep.confidence import ConfidenceOptions, confidence_map, confidence_volume
 from myosweep.errors import InputError
 from myosweep.geometry import Grid
 from myosweep.io.volumes import Volume
@@ -89,7 +89,7 @@ def dense_walk(image, known, alpha, beta, gamma):
 def test_agrees_with_monai(image, parameters):
     monai = pytest.importorskip("monai.data.ultrasound_confidence_map")
     theirs = monai.UltrasoundConfidenceMap(**{**DEFAULTS, **parameters})(image.astype(float))
-    assert np.abs(confidence_map(image, **parameters) - theirs).max() < 1e-6
+    assert np.abs(confidence_map(image, ConfidenceOptions(**parameters)) - theirs).max() < 1e-6
 
 
 @pytest.mark.parametrize("shape", [(9, 14), (14, 9), (12, 12), (2, 5), (3, 1), (1, 6), (1, 1), (17, 3)])
@@ -191,7 +191,7 @@ def test_always_between_sink_and_source(image):
 @pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf")])
 def test_bad_parameters_are_refused(parameter, value):
     with pytest.raises(InputError, match=parameter):
-        confidence_map(limb(), **{parameter: value})
+        ConfidenceOptions(**{parameter: value})
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_a_volume_is_its_slices():
     coverage.array[3, 5:9, 3:8] = 0
     coverage.array[4] = 0
     coverage.array[4, 10, 10] = 3
-    result = confidence_volume(volume, coverage, **DEFAULTS)
+    result = confidence_volume(volume, coverage)
     assert result.array.dtype == np.float32
     assert result.grid is volume.grid
     for z in range(5):
@@ -246,9 +246,7 @@ def test_a_volume_without_its_coverage_is_refused():
     volume, coverage = stack()
     short = Volume(coverage.array[:2], coverage.grid)
     with pytest.raises(InputError, match="coverage"):
-        confidence_volume(volume, short, **DEFAULTS)
-    with pytest.raises(InputError, match="beta"):
-        confidence_volume(volume, coverage, alpha=2, beta=-1, gamma=0)
+        confidence_volume(volume, short)
 
 
 def test_a_gigantic_image_is_refused_before_it_takes_the_memory():
