@@ -61,6 +61,8 @@ if workflow.is_main_process:
 METHODS = SETTINGS["labels"]["interpolation"]
 MODELS = SETTINGS["segmentation"]["models"]
 PRETRAINED = SETTINGS["segmentation"]["pretrained"]
+ON_FRAMES = SETTINGS["confidence"]["where"] == "frames"
+CONFIDENCE = {name: value for name, value in SETTINGS["confidence"].items() if name != "where"}
 
 
 wildcard_constraints:
@@ -365,6 +367,28 @@ def confidence_of_case(wildcards):
     if "confidence" not in SETTINGS["segmentation"]["channels"]:
         return []
     return base_file("confidence")(wildcards)
+
+
+def frame_maps_for_blending(wildcards):
+    """The frames' confidence maps where they weigh pixels in compounding."""
+    if SETTINGS["compounding"]["blending"] != "confidence":
+        return []
+    return f"results/confidence/{wildcards.case}/{wildcards.acquisition}.frames.npz"
+
+
+def frames_of_acquisition(wildcards):
+    """What says where maps of frames go in a volume: the recordings, and how they are compounded."""
+    return {
+        "sweeps": recordings_in(rows_of(wildcards)),
+        "images": images_of_acquisition(wildcards),
+        "world": SETTINGS["world"],
+        "recordings": SETTINGS["recordings"],
+        "compounding": {
+            name: value
+            for name, value in SETTINGS["compounding"].items()
+            if name not in ("axes", "spacing_mm")
+        },
+    }
 
 
 def intermediate_files(case):

@@ -109,7 +109,7 @@ def weigh_edges(
     return Edges(**weights)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def fill_links(
     links: NDArray[np.float64],
     right: NDArray[np.float64],
