@@ -1,19 +1,20 @@
-"""The random walk's graph on an image: source and sink, weights between neighbours, the linear system."""
+"""The random walk's graph on an image: weights between neighbours, absorption, the linear system."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy import ndimage
+
+from myosweep.confidence.options import ConfidenceOptions
+from myosweep.confidence.roles import FREE, SOURCE
 
 # Added to every weight so that no pixel is cut off; it is in the authors' and in MONAI's code, not in the
 # paper.
 WEIGHT_FLOOR = 1e-5
-
-OUTSIDE, FREE, SOURCE, SINK = 0, 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -30,46 +31,20 @@ class Edges:
     anti: NDArray[np.float64]
 
 
-def find_roles(known: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Say for every pixel whether it is outside the graph, free, source or sink.
-
-    The first known pixel of each column is source, the last one sink; a pixel that would be both is source.
-    A piece of known pixels that touches neither is outside: no walk reaches it.
-    """
-    rows = known.shape[0]
-    roles = known.astype(np.uint8)
-    columns = np.flatnonzero(known.any(axis=0))
-    roles[rows - 1 - known[::-1].argmax(axis=0)[columns], columns] = SINK
-    roles[known.argmax(axis=0)[columns], columns] = SOURCE
-    if not known.all():
-        pieces, count = ndimage.label(known, structure=np.ones((3, 3)))
-        reached = np.zeros(count + 1, dtype=bool)
-        reached[pieces[roles >= SOURCE]] = True
-        roles[~reached[pieces]] = OUTSIDE
-    return roles
-
-
-def relative_depth(known: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Depth below the first known pixel of the column, 1 at the end of the longest column; (rows, cols)."""
-    rows = known.shape[0]
-    first = known.argmax(axis=0)
-    last = rows - 1 - known[::-1].argmax(axis=0)
-    longest = int((last - first)[known.any(axis=0)].max(initial=0))
-    depth = np.arange(rows)[:, None] - first[None, :]
-    relative: NDArray[np.float64] = np.clip(depth, 0, None) / max(longest, 1)
-    return relative
-
-
 def weigh_edges(
-    image: NDArray[np.float64], known: NDArray[np.bool_], alpha: float, beta: float, gamma: float
+    image: NDArray[np.float64],
+    known: NDArray[np.bool_],
+    depth: NDArray[np.float64],
+    options: ConfidenceOptions,
 ) -> Edges:
     """Weights of the edges of the 8-neighbour graph of the known pixels.
 
-    The image is scaled to 0..1 and multiplied by 1 - exp(-alpha depth) (Beer-Lambert; Karamalis et al.
-    2012). An edge's cost is the absolute difference of its ends, scaled by the largest; edges that are not
-    vertical cost `gamma` more; the sums are scaled by the largest again, and the weight is exp(-beta cost)
-    + 1e-5. This is the order of the authors' published code and of MONAI 1.6, from which the paper's edge
-    penalty differs (MONAI's source says so).
+    Karamalis et al. 2012, section 3: c = g (1 - exp(-alpha d)) for the grey value g at the depth d (their
+    Beer-Lambert attenuation, as their published code applies it), and the weight of an edge is
+    exp(-beta |c_i - c_j|) along the beam, exp(-beta (|c_i - c_j| + gamma)) across it, plus 1e-5. Their
+    published code and MONAI 1.6, which the normalisation `image` follows, scale g to 0..1, |c_i - c_j| by its
+    largest, and the sum with gamma by its largest again; they let gamma be the same on diagonal edges, where
+    the paper has sqrt(2) gamma. The normalisation `fixed` scales g by `white` alone.
 
     Parameters
     ----------
@@ -77,12 +52,13 @@ def weigh_edges(
         Shape (rows, cols), finite where known.
     known
         Shape (rows, cols), at least one pixel.
+    depth
+        Shape (rows, cols), of `roles.relative_depth`.
     """
     tiny = np.finfo(np.float64).eps
-    values = image[known]
-    low, high = float(values.min()), float(values.max())
-    signal = np.where(known, (image - low) / (high - low + tiny), 0.0)
-    signal *= 1.0 - np.exp(-alpha * relative_depth(known))
+    fixed = options.normalisation == "fixed"
+    signal = scaled_values(image, known, options)
+    signal *= 1.0 - np.exp(-options.alpha * depth)
 
     here, there = (slice(None, -1), slice(1, None)), (slice(1, None), slice(None, -1))
     every = slice(None)
@@ -94,19 +70,40 @@ def weigh_edges(
     }
     exists = {name: known[a] & known[b] for name, (a, b) in ends.items()}
     cost = {name: np.abs(signal[a] - signal[b]) for name, (a, b) in ends.items()}
-    largest = max(float(cost[name].max(where=exists[name], initial=0.0)) for name in ends)
+
+    def largest() -> float:
+        if fixed:
+            return 1.0
+        return max(float(cost[name].max(where=exists[name], initial=0.0)) for name in ends) + tiny
+
+    scale = largest()
     for name in ends:
-        cost[name] /= largest + tiny
+        cost[name] /= scale
         if name != "down":
-            cost[name] += gamma
-    largest = max(float(cost[name].max(where=exists[name], initial=0.0)) for name in ends)
+            cost[name] += options.gamma
+    scale = largest()
     weights = {name: np.zeros(known.shape) for name in ends}
     for name, (a, _) in ends.items():
-        weight = np.exp(cost[name] * (-beta / (largest + tiny)))
+        weight = np.exp(cost[name] * (-options.beta / scale))
         weight += WEIGHT_FLOOR
         weight *= exists[name]
         weights[name][a] = weight
     return Edges(**weights)
+
+
+def scaled_values(
+    image: NDArray[np.float64], known: NDArray[np.bool_], options: ConfidenceOptions
+) -> NDArray[np.float64]:
+    """Grey values as the normalisation wants them, 0 where unknown; (rows, cols)."""
+    if options.normalisation == "fixed":
+        # A million whites are no grey value, and their differences still are numbers.
+        most = 1e6 * options.white
+        return np.where(known, np.clip(image, -most, most) / options.white, 0.0)
+    values = image[known]
+    low, high = float(values.min()), float(values.max())
+    if not math.isfinite(high - low):
+        return scaled_values(image / 4, known, options)
+    return np.where(known, (image - low) / (high - low + np.finfo(np.float64).eps), 0.0)
 
 
 @njit(cache=True, nogil=True)
@@ -114,6 +111,7 @@ def fill_links(
     links: NDArray[np.float64],
     right: NDArray[np.float64],
     roles: NDArray[np.uint8],
+    absorption: NDArray[np.float64],
     cols: int,
     edge_right: NDArray[np.float64],
     edge_anti: NDArray[np.float64],
@@ -133,6 +131,8 @@ def fill_links(
         Shape (n,), filled with the right side.
     roles, edge_right, edge_anti, edge_down, edge_diagonal
         Shape (n,); weights are 0 where there is no edge.
+    absorption
+        Shape (n,): weight of the edge from each pixel to a sink of its own.
     """
     n = roles.size
     links[:] = 0.0
@@ -140,6 +140,8 @@ def fill_links(
     for a in range(n):
         if roles[a] != FREE:
             links[a] = 1.0
+        else:
+            links[a] = absorption[a]
     steps = (1, cols - 1, cols, cols + 1)
     for e, edge in enumerate((edge_right, edge_anti, edge_down, edge_diagonal)):
         for a in range(n):

@@ -7,9 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from myosweep.confidence.dissection import MOST_PIXELS, Memory, solve
-from myosweep.confidence.graph import OUTSIDE, SOURCE, fill_links, find_roles, weigh_edges
+from myosweep.confidence.beams import beams_of
+from myosweep.confidence.checks import check_depth, check_size, checked_image, checked_mask, checked_sink
+from myosweep.confidence.directed import directed_map
+from myosweep.confidence.dissection import Memory
 from myosweep.confidence.options import ConfidenceOptions
+from myosweep.confidence.roles import longest_beam
+from myosweep.confidence.walk import random_walk_map
 from myosweep.errors import InputError
 from myosweep.io.sweeps import Fan
 from myosweep.io.volumes import Volume
@@ -28,21 +32,22 @@ def confidence_map(
     depth: float | None = None,
     memory: Memory | None = None,
 ) -> NDArray[np.float64]:
-    """The probability that a random walk from a pixel meets the transducer before the far end of the beam.
+    """How far the sound can be trusted at each pixel: 1 at the transducer, falling along the beam.
 
-    The beam runs down the columns. Source is the first known pixel of each column (the transducer's row),
-    sink the last one; the walk steps to the eight neighbours with the weights of `graph.weigh_edges`. The
-    linear system is solved exactly (`dissection`). With every pixel known this is MONAI's
-    UltrasoundConfidenceMapTransform (mode B, all sinks) to 1e-9. Unknown pixels lie outside the graph: a
-    column of a compounded slice begins and ends where its own data do, and depth counts from there,
-    relative to the longest column. A known piece without a sink has confidence 1, one without a source 0
-    (nothing in it was reached from the transducer), and so has one that touches no column's end. A pixel
-    that is alone in its column is source.
+    With the options' defaults the probability that a random walk from a pixel meets the transducer before the
+    far end of a beam (Karamalis et al. 2012, `walk.random_walk_map`); of an image that is known everywhere
+    it is MONAI's UltrasoundConfidenceMapTransform (mode B, sink all, middle, minimum or mask) to 1e-9. With
+    `method` "directed" it is handed down from row to row (Hung et al. 2020, `directed.directed_map`).
+
+    The beam runs down the columns, or, where a fan is given, from its apex: the image is read along the
+    beams, mapped there, and the map is brought back to the pixels (`beams.beams_of`). Unknown pixels lie
+    outside the graph: a column of a compounded slice begins and ends where its own data do, and depth counts
+    from there, relative to the longest column.
 
     Parameters
     ----------
     image
-        Shape (rows, cols), real. Its brightness and its range do not matter.
+        Shape (rows, cols), real. What it is scaled by, `options.normalisation` says.
     options
         How the map is made.
     known
@@ -64,17 +69,23 @@ def confidence_map(
     Raises
     ------
     InputError
-        The image is not a plane of finite real numbers or has more than 4 million pixels, the mask does
-        not fit, or a parameter is negative.
+        The image is not a plane of finite real numbers or has more than 4 million pixels, a mask does not
+        fit, the sink mask has no pixel in the graph or is not what the options ask for, the fan is none, or
+        the depth is less than a pixel.
     """
-    _refuse_what_is_not_built(options, fan, sink, depth)
-    image = _checked_image(np.asarray(image), known)
-    mask = np.ones(image.shape, dtype=bool) if known is None else np.asarray(known, dtype=bool)
-    result = np.zeros(image.shape)
-    if mask.any():
-        box = _box(mask)
-        result[box] = _solve(image[box], mask[box], options, memory or Memory())
-    return result
+    image = np.asarray(image)
+    mask = checked_mask(image, known, "known")
+    values = checked_image(image, mask)
+    sinks = checked_sink(options, image, sink)
+    check_depth(depth)
+    if fan is None:
+        return _boxed(values, mask, options, sinks, depth, memory or Memory())
+    check_size(image.shape, "confidence map")
+    beams = beams_of(fan, *image.shape)
+    samples, sampled = beams.sample(values, mask)
+    marked = None if sinks is None else beams.mark(sinks)
+    result = _boxed(samples, sampled, options, marked, depth, memory or Memory())
+    return np.clip(beams.back(result, sampled, mask), 0.0, 1.0)
 
 
 def confidence_volume(
@@ -93,7 +104,7 @@ def confidence_volume(
     coverage
         On the same grid; 0 marks what is unknown (negative: filled, and known).
     options
-        How the maps are made.
+        How the maps are made. Where the normalisation is fixed, one depth counts for all slices.
     sink
         Shape (z, y, x); see `confidence_map`.
 
@@ -104,9 +115,8 @@ def confidence_volume(
     Raises
     ------
     InputError
-        The volumes do not fit together, a value is not finite, or a parameter is negative.
+        The volumes do not fit together, a value is not finite, or a slice is too large or without sink.
     """
-    _refuse_what_is_not_built(options, None, sink, None)
     values, covered = volume.array, coverage.array
     if values.ndim != 3 or covered.shape != values.shape:
         raise InputError(
@@ -115,81 +125,47 @@ def confidence_volume(
             "grey values and coverage on the same grid (z, y, x)",
             "give the coverage that was made with the volume",
         )
+    sinks = checked_sink(options, values, sink)
+    # One depth for all slices where their maps are to be compared.
+    depth: int | None = None
+    if options.normalisation == "fixed":
+        depth = max((longest_beam(plane != 0) for plane in covered), default=1)
     result = np.zeros(values.shape, dtype=np.float32)
     memory = Memory()
     for z in track(range(len(values)), len(values), "slices mapped"):
-        mask = covered[z] != 0
-        if mask.any():
-            box = _box(mask)
-            image = _checked_image(values[z], mask, f"confidence map, slice {z}")
-            result[z][box] = _solve(image[box], mask[box], options, memory)
+        known = covered[z] != 0
+        if known.any():
+            where = f"confidence map, slice {z}"
+            image = checked_image(values[z], known, where)
+            marked = None if sinks is None else sinks[z]
+            result[z] = _boxed(image, known, options, marked, depth, memory, where)
     return Volume(result, volume.grid)
 
 
-def _solve(
+def _boxed(
     image: NDArray[np.float64],
     known: NDArray[np.bool_],
     options: ConfidenceOptions,
+    sink: NDArray[np.bool_] | None,
+    depth: float | None,
     memory: Memory,
+    where: str = "confidence map",
 ) -> NDArray[np.float64]:
-    rows, cols = image.shape
-    if image.size > MOST_PIXELS:
-        raise InputError(
-            "confidence map", f"{rows} x {cols} pixels", f"at most {MOST_PIXELS} pixels", "reduce the image"
-        )
-    edges = weigh_edges(image, known, options.alpha, options.beta, options.gamma)
-    roles = find_roles(known)
-    solution, links = np.empty(image.size), memory.take("links", 5 * image.size)
-    weights = (edges.right, edges.anti, edges.down, edges.diagonal)
-    fill_links(links, solution, roles.ravel(), cols, *(weight.ravel() for weight in weights))
-    solve(links, solution, cols, memory)
-    result = np.clip(solution.reshape(rows, cols), 0.0, 1.0)
-    result[roles == SOURCE] = 1.0
-    result[roles == OUTSIDE] = 0.0
+    """The map of what is known, solved in the smallest box around it."""
+    result = np.zeros(image.shape)
+    if not known.any():
+        return result
+    box = _box(known)
+    check_size(image[box].shape, where)
+    length = float(depth or longest_beam(known))
+    if options.method == "directed":
+        result[box] = directed_map(image[box], known[box], length, options)
+    else:
+        marked = None if sink is None else sink[box]
+        result[box] = random_walk_map(image[box], known[box], options, marked, length, memory, where)
     return result
 
 
 def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
-
-
-def _refuse_what_is_not_built(options: ConfidenceOptions, fan: object, sink: object, depth: object) -> None:
-    plain = (options.method, options.sink, options.normalisation) == ("random_walk", "all", "image")
-    if not plain or any(given is not None for given in (fan, sink, depth)):
-        raise InputError(
-            "confidence map",
-            f"{options}",
-            "random_walk, sink all, normalisation image, no fan, sink or depth",
-            "leave these at their defaults in this version",
-        )
-
-
-def _checked_image(
-    image: NDArray[Any], known: NDArray[np.bool_] | None, where: str = "confidence map"
-) -> NDArray[np.float64]:
-    if image.ndim != 2 or image.size == 0 or image.dtype.kind not in "buif":
-        raise InputError(
-            where,
-            f"an array of shape {image.shape} and type {image.dtype}",
-            "one grey image (rows, columns)",
-            "give one channel of one frame or slice",
-        )
-    if known is not None and np.shape(known) != image.shape:
-        raise InputError(
-            where,
-            f"a mask of shape {np.shape(known)} for an image of shape {image.shape}",
-            "a mask of the image's size",
-            "make the mask from the same frame or slice",
-        )
-    image = image.astype(np.float64)
-    finite = np.isfinite(image) if known is None else np.isfinite(image) | ~np.asarray(known, dtype=bool)
-    if not finite.all():
-        row, column = np.argwhere(~finite)[0]
-        raise InputError(
-            where,
-            f"{int((~finite).sum())} values that are not finite, the first in row {row}, column {column}",
-            "finite grey values",
-            "mark these pixels as unknown or repair the image",
-        )
-    return image

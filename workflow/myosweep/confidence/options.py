@@ -12,6 +12,8 @@ Method = Literal["random_walk", "directed"]
 Sink = Literal["all", "middle", "minimum", "mask", "everywhere"]
 Normalisation = Literal["image", "fixed"]
 
+LEAST_BOTTOM = 1e-6
+
 
 @dataclass(frozen=True)
 class ConfidenceOptions:
@@ -46,7 +48,8 @@ class ConfidenceOptions:
     Raises
     ------
     InputError
-        A number is negative or not finite, `white` is 0, `bottom` not between 0 and 1, or a word unknown.
+        A number is negative or not finite, `white` is 0, `bottom` not from 1e-6 to less than 1, or a word
+        is unknown.
     """
 
     method: Method = "random_walk"
@@ -73,7 +76,7 @@ class ConfidenceOptions:
             ("beta", self.beta >= 0.0, "a number of at least 0"),
             ("gamma", self.gamma >= 0.0, "a number of at least 0"),
             ("white", self.white > 0.0, "a number of more than 0"),
-            ("bottom", 0.0 < self.bottom < 1.0, "a number between 0 and 1"),
+            ("bottom", LEAST_BOTTOM <= self.bottom < 1.0, f"{LEAST_BOTTOM} or more, less than 1"),
         )
         for name, sound, expected in ranges:
             value = getattr(self, name)
