@@ -38,6 +38,7 @@ from typing import Any
 import numpy as np
 from myosweep.compounding import MAP_LEVELS, case_grid, compound, compound_maps
 from myosweep.compounding.grid import frame_corners, frame_gaps
+from myosweep.confidence import ConfidenceOptions
 from myosweep.confidence.frames import write_maps_of_frames
 from myosweep.geometry import Grid, apply_transform
 from myosweep.io.frame_maps import FrameMaps, read_frame_maps
@@ -75,6 +76,11 @@ RIVALS: dict[str, Settings] = {
     "between frames, feathered": {"method": "between_frames", "blending": "feather"},
     "trilinear, between, feathered": {"method": "trilinear", "blending": "feather"},
     "between frames, confidence": {"method": "between_frames", "blending": "confidence"},
+    "between frames, conf. everywhere": {
+        "method": "between_frames",
+        "blending": "confidence",
+        "options": ConfidenceOptions(sink="everywhere", normalisation="fixed"),
+    },
     "trilinear, between, confidence": {"method": "trilinear", "blending": "confidence"},
 }
 
@@ -87,7 +93,8 @@ def make(sweeps: Sequence[Sweep], grid: Grid, settings: Settings) -> tuple[np.nd
         gaps = [frame_gaps(frame_corners(sweep, whole(sweep))[sweep.valid]) for sweep in sweeps]
         chosen["fill_reach_mm"] = float(np.percentile(np.concatenate(gaps), 95)) / 2
     if chosen["blending"] == "confidence":
-        chosen["confidence"] = [maps_of(sweep.path) for sweep in sweeps]
+        options = chosen.pop("options", ConfidenceOptions())
+        chosen["confidence"] = [maps_of(sweep.path, options) for sweep in sweeps]
     start = time.process_time()
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
         volume, coverage, _ = compound(sweeps, grid, image_area="full", threads=2, **chosen)
@@ -95,12 +102,12 @@ def make(sweeps: Sequence[Sweep], grid: Grid, settings: Settings) -> tuple[np.nd
 
 
 @cache
-def maps_of(recording: Path) -> FrameMaps:
+def maps_of(recording: Path, options: ConfidenceOptions) -> FrameMaps:
     """The confidence maps of a recording's frames, made once."""
-    path = Path(FOLDER.name) / f"{recording.parent.name}_{recording.stem}.npz"
+    path = Path(FOLDER.name) / f"{recording.stem}_{options.sink}.npz"
     sweep = read_sweep(recording, recording.parents[1] / f"calibration_{recording.parent.name}.xml")
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
-        write_maps_of_frames(path, [sweep], image_area="full", threads=2)
+        write_maps_of_frames(path, [sweep], options, image_area="full", threads=2)
     return read_frame_maps(path, 1)[0]
 
 

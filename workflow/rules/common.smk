@@ -394,6 +394,10 @@ def frames_of_acquisition(wildcards):
 def intermediate_files(case):
     """What is made of a case on the way to its measures."""
     acquisitions = TABLES.acquisitions(case)
+    blended = acquisitions if SETTINGS["compounding"]["blending"] == "confidence" else []
+    shown = acquisitions[:1] if MODELS and "confidence" in SETTINGS["segmentation"]["channels"] else []
+    for acquisition in dict.fromkeys([*blended, *(shown if ON_FRAMES else [])]):
+        yield f"results/confidence/{case}/{acquisition}.frames.npz"
     for acquisition in acquisitions:
         yield f"results/compound/{case}/{acquisition}.mha"
     for acquisition in acquisitions[1:]:
@@ -402,8 +406,8 @@ def intermediate_files(case):
         for acquisition in annotated_acquisitions(case):
             yield f"results/labels/{method}/{case}/{acquisition}.mha"
         yield f"results/labels/{method}/{case}.mha"
-    if MODELS and "confidence" in SETTINGS["segmentation"]["channels"]:
-        yield f"results/confidence/{case}/{acquisitions[0]}.mha"
+    for acquisition in shown:
+        yield f"results/confidence/{case}/{acquisition}.mha"
     for model in MODELS:
         yield f"results/predict/{model}/{case}.mha"
 
