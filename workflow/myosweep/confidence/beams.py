@@ -16,6 +16,8 @@ from myosweep.io.sweeps import Fan
 # The most samples of a grid for each pixel of the image: an apex within the image draws dense beams.
 MOST_SAMPLES = 2
 
+LEAST_WEIGHT = 1e-6
+
 
 @dataclass(frozen=True)
 class Beams:
@@ -40,10 +42,15 @@ class Beams:
     def sample(
         self, image: NDArray[np.float64], known: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Values at the samples, linear between known pixels, and which samples are known."""
+        """Values at the samples, linear between known pixels, and which samples are known.
+
+        A sample is known where half of the fan's pixels around it are, weighed as for its value: on the
+        fan's own edge the pixels beyond do not count.
+        """
         known = known & self.inside
         values, weight = _linear(image, known, self.row, self.column)
-        return values, weight >= 0.5
+        most = _read(self.inside.astype(np.float64), np.stack([self.row, self.column]))
+        return values, (weight > LEAST_WEIGHT) & (weight >= 0.5 * most)
 
     def mark(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """The samples nearest to the marked pixels."""
@@ -137,7 +144,7 @@ def _linear(
     place = np.stack([row, column])
     weight = _read(known.astype(np.float64), place)
     total = _read(np.where(known, values, 0.0), place)
-    return np.divide(total, weight, out=np.zeros(weight.shape), where=weight > 1e-6), weight
+    return np.divide(total, weight, out=np.zeros(weight.shape), where=weight > LEAST_WEIGHT), weight
 
 
 def _read(values: NDArray[np.float64], place: NDArray[np.float64]) -> NDArray[np.float64]:

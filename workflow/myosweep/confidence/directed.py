@@ -38,6 +38,9 @@ def directed_map(
     fixed the ratio is (difference + u) / (2 u) with one u for all rows of all images: half of what is lost in
     usual tissue is lost in homogeneous one.
 
+    It loses by differences alone, of which speckle has many and a shadow few: smooth images of strong speckle
+    first. On the recorded limb, as it was, 0.12 was left behind the bone and 0.20 beside it.
+
     Returns
     -------
     Shape (rows, cols), 0..1; 1 at the first known pixel of each column, 0 where unknown or where no parent is

@@ -16,6 +16,9 @@ from myosweep.confidence.roles import FREE, SOURCE
 # paper.
 WEIGHT_FLOOR = 1e-5
 
+# Differences of this part of the values are what computing left of a homogeneous image.
+ROUNDING = 1e-10
+
 
 @dataclass(frozen=True)
 class Edges:
@@ -84,7 +87,8 @@ def weigh_edges(
     scale = largest()
     weights = {name: np.zeros(known.shape) for name in ends}
     for name, (a, _) in ends.items():
-        weight = np.exp(cost[name] * (-options.beta / scale))
+        with np.errstate(over="ignore"):
+            weight = np.exp(-options.beta * (cost[name] / scale))
         weight += WEIGHT_FLOOR
         weight *= exists[name]
         weights[name][a] = weight
@@ -103,6 +107,8 @@ def scaled_values(
     low, high = float(values.min()), float(values.max())
     if not math.isfinite(high - low):
         return scaled_values(image / 4, known, options)
+    if high - low < ROUNDING * max(abs(low), abs(high)):
+        return np.zeros(image.shape)
     return np.where(known, (image - low) / (high - low + np.finfo(np.float64).eps), 0.0)
 
 
