@@ -56,7 +56,7 @@ def main() -> None:
     index = apply_transform(grid.world_to_index @ sweep.image_to_world[chosen.frame], middle)
     x, z = round(float(index[0])), round(float(index[2]))
     images = [sweep.frames[chosen.frame][part], shown[part], compounded[z], compounded[:, :, x].T]
-    titles = ["a frame", "its confidence", "the compounded confidence, there", "along"]
+    titles = ["a frame", "its confidence", "compounded confidence, same place", "along the sweep"]
     sizes = [sweep.pixel_spacing[0]] * 2 + [SPACING_MM] * 2
     widths = [image.shape[1] * size for image, size in zip(images, sizes, strict=True)]
     heights = [image.shape[0] * size for image, size in zip(images, sizes, strict=True)]
