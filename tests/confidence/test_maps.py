@@ -4,7 +4,7 @@ from echoes import DEFAULTS, dense_walk, limb, speckle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from myosweep.confidence import confidence_map, confidence_volume
+from myosweep.confidence import ConfidenceOptions, confidence_map, confidence_volume
 from myosweep.errors import InputError
 from myosweep.geometry import Grid
 from myosweep.io.volumes import Volume
@@ -108,3 +108,19 @@ def test_a_volume_without_its_coverage_is_refused():
     short = Volume(coverage.array[:2], coverage.grid)
     with pytest.raises(InputError, match="coverage"):
         confidence_volume(volume, short)
+
+
+@pytest.mark.parametrize("normalisation", ["image", "fixed"])
+def test_slices_to_be_compared_have_one_depth(normalisation):
+    volume, coverage = stack()
+    coverage.array[1, 20:] = 0
+    options = ConfidenceOptions(sink="everywhere", normalisation=normalisation)
+    result = confidence_volume(volume, coverage, options).array[1]
+    known = coverage.array[1] != 0
+    depth = 29 if normalisation == "fixed" else 19
+    single = confidence_map(volume.array[1], options, known=known, depth=depth)
+    assert np.array_equal(result, single.astype(np.float32))
+    # Cut off in its depth, a slice that is compared keeps what it was; one by itself falls to the bottom.
+    whole = confidence_map(volume.array[1], options, depth=29)
+    change = np.abs(whole[:20] - result[:20]).mean()
+    assert (change < 0.03) == (normalisation == "fixed")

@@ -9,15 +9,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from myosweep.confidence.options import ConfidenceOptions
+from myosweep.confidence.options import ROUNDING, ConfidenceOptions
 from myosweep.confidence.roles import FREE, SOURCE
 
 # Added to every weight so that no pixel is cut off; it is in the authors' and in MONAI's code, not in the
 # paper.
 WEIGHT_FLOOR = 1e-5
-
-# Differences of this part of the values are what computing left of a homogeneous image.
-ROUNDING = 1e-10
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ def weigh_edges(
 ) -> Edges:
     """Weights of the edges of the 8-neighbour graph of the known pixels.
 
-    Karamalis et al. 2012, section 3: c = g (1 - exp(-alpha d)) for the grey value g at the depth d (their
+    Karamalis et al. 2012: c = g (1 - exp(-alpha d)) for the grey value g at the depth d (their
     Beer-Lambert attenuation, as their published code applies it), and the weight of an edge is
     exp(-beta |c_i - c_j|) along the beam, exp(-beta (|c_i - c_j| + gamma)) across it, plus 1e-5. Their
     published code and MONAI 1.6, which the normalisation `image` follows, scale g to 0..1, |c_i - c_j| by its

@@ -14,10 +14,18 @@ Normalisation = Literal["image", "fixed"]
 
 LEAST_BOTTOM = 1e-6
 
+# Differences of this part of the values are what computing left of equal ones.
+ROUNDING = 1e-10
+
 
 @dataclass(frozen=True)
 class ConfidenceOptions:
     """Settings of a confidence map; the defaults are those of the authors' code and of MONAI.
+
+    For maps that agree where images overlap, and are not 0 at the far end where sound still reaches it, take
+    the sink `everywhere` and the normalisation `fixed`: of one recorded limb's frame, two parts of 300
+    columns that share 140 differed there by 0.003 in the mean, by 0.004 with the sink `all`, and by 0.052
+    with the defaults; cut off at two thirds of its depth it changed by 0.02, 0.09 and 0.15.
 
     Attributes
     ----------

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from myosweep.confidence.options import Sink
+from myosweep.confidence.options import ROUNDING, Sink
 
 OUTSIDE, FREE, SOURCE, SINK = 0, 1, 2, 3
 
@@ -51,7 +51,8 @@ def find_roles(
         margin = int(MARGIN * ends[0].size)
         inner = slice(margin, ends[0].size - margin)
         values = image[ends][inner]
-        darkest = values == values.min()
+        # As dark as the darkest but for rounding.
+        darkest = values - values.min() <= ROUNDING * np.abs(values).max()
         roles[ends[0][inner][darkest], ends[1][inner][darkest]] = SINK
     roles[first, columns] = SOURCE
     if not known.all():
