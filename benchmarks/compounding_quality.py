@@ -7,7 +7,9 @@ RECORDINGS is a folder that `myosweep.phantom.simulate_case` has written (make o
 Held-out frames: every second frame of each sweep is left out, and the volume of the others is sampled
 (trilinear) at the pixels of those left out. RMS: root of the mean squared difference in grey levels over all
 their pixels between the first and the last frame that was used, an empty voxel being black; unknown: the
-share of these pixels whose nearest voxel is empty.
+share of these pixels whose nearest voxel is empty. `in shadow`: the same of pixels that bone shadows
+(`phantom_shadow`); `beside shadow`: of pixels that no bone shadows, where more than a fifth of what
+frames say comes from pixels in shadow: there blending decides.
 
 Seams: where a sweep's volume begins or ends across the limb (x) within what another sweep sees. The step is
 the mean of the three voxels inside minus that of the three outside, less the same step of the other sweep
@@ -25,23 +27,30 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from myosweep.compounding import case_grid, compound
+from myosweep.compounding import MAP_LEVELS, case_grid, compound, compound_maps
 from myosweep.compounding.grid import frame_corners, frame_gaps
+from myosweep.confidence import ConfidenceOptions
+from myosweep.confidence.frames import write_maps_of_frames
 from myosweep.geometry import Grid, apply_transform
+from myosweep.io.frame_maps import FrameMaps, read_frame_maps
 from myosweep.io.recordings import read_sweep
 from myosweep.io.sweeps import Rectangle, Sweep
 from myosweep.io.volumes import read_volume
 from myosweep.phantom import simulate_case
+from phantom_shadow import Shadows
 from scipy import ndimage
 
 Settings = dict[str, Any]
+FOLDER = tempfile.TemporaryDirectory()
 RIVALS: dict[str, Settings] = {
     "trilinear, Gaussian over 5 voxels": {
         "method": "trilinear",
@@ -66,6 +75,13 @@ RIVALS: dict[str, Settings] = {
     "trilinear, between": {"method": "trilinear", "blending": "none"},
     "between frames, feathered": {"method": "between_frames", "blending": "feather"},
     "trilinear, between, feathered": {"method": "trilinear", "blending": "feather"},
+    "between frames, confidence": {"method": "between_frames", "blending": "confidence"},
+    "between frames, conf. everywhere": {
+        "method": "between_frames",
+        "blending": "confidence",
+        "options": ConfidenceOptions(sink="everywhere", normalisation="fixed"),
+    },
+    "trilinear, between, confidence": {"method": "trilinear", "blending": "confidence"},
 }
 
 
@@ -76,14 +92,42 @@ def make(sweeps: Sequence[Sweep], grid: Grid, settings: Settings) -> tuple[np.nd
     if chosen.get("fill_reach_mm") == "mid-gap":
         gaps = [frame_gaps(frame_corners(sweep, whole(sweep))[sweep.valid]) for sweep in sweeps]
         chosen["fill_reach_mm"] = float(np.percentile(np.concatenate(gaps), 95)) / 2
+    if chosen["blending"] == "confidence":
+        options = chosen.pop("options", ConfidenceOptions())
+        chosen["confidence"] = [maps_of(sweep.path, options) for sweep in sweeps]
     start = time.process_time()
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
         volume, coverage, _ = compound(sweeps, grid, image_area="full", threads=2, **chosen)
     return volume.array, coverage.array, time.process_time() - start
 
 
+@cache
+def maps_of(recording: Path, options: ConfidenceOptions) -> FrameMaps:
+    """The confidence maps of a recording's frames, made once."""
+    path = Path(FOLDER.name) / f"{recording.stem}_{options.sink}.npz"
+    sweep = read_sweep(recording, recording.parents[1] / f"calibration_{recording.parent.name}.xml")
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+        write_maps_of_frames(path, [sweep], options, image_area="full", threads=2)
+    return read_frame_maps(path, 1)[0]
+
+
 def whole(sweep: Sweep) -> Rectangle:
     return Rectangle(0, 0, sweep.frames.shape[2], sweep.frames.shape[1])
+
+
+class Mean:
+    """A mean of many numbers."""
+
+    def __init__(self) -> None:
+        self._total, self._count = 0.0, 0
+
+    def add(self, values: np.ndarray) -> None:
+        self._total += float(values.sum())
+        self._count += values.size
+
+    @property
+    def root(self) -> float:
+        return float(np.sqrt(self._total / self._count)) if self._count else float("nan")
 
 
 def every_second(sweep: Sweep) -> Sweep:
@@ -94,13 +138,17 @@ def every_second(sweep: Sweep) -> Sweep:
     return replace(sweep, problems=tuple(problems))
 
 
-def held_out(sweeps: Sequence[Sweep], grid: Grid) -> None:
+def held_out(sweeps: Sequence[Sweep], grid: Grid, recordings: Path) -> None:
     print(f"held-out frames, {grid.size} voxels of {grid.spacing[0]:g} mm", flush=True)
     halves = [every_second(sweep) for sweep in sweeps]
+    shadows = [Shadows(recordings, sweep) for sweep in sweeps]
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+        share = compound_maps(halves, shadows, grid, image_area="full", blending="none", threads=2)
     for name, settings in RIVALS.items():
         array, coverage, seconds = make(halves, grid, settings)
-        squares = unknown = count = 0.0
-        for sweep, half in zip(sweeps, halves, strict=True):
+        unknown = count = 0.0
+        errors = {"": Mean(), "in shadow": Mean(), "beside shadow": Mean()}
+        for sweep, half, shadow in zip(sweeps, halves, shadows, strict=True):
             used = np.flatnonzero(half.valid)
             for frame in np.flatnonzero(sweep.valid & ~half.valid):
                 if not used[0] < frame < used[-1]:
@@ -113,14 +161,18 @@ def held_out(sweeps: Sequence[Sweep], grid: Grid) -> None:
                 # Out of the plane frames tremble by more than a voxel at the borders of what was swept.
                 inside = ((index >= 0) & (index <= np.array(grid.shape)[:, np.newaxis] - 1)).all(axis=0)
                 index = index[:, inside]
-                seen = ndimage.map_coordinates(array, index, np.float32, order=1)
                 nearest = tuple(np.rint(index).astype(int))
-                squares += float(((seen - pixels.reshape(-1)[inside]) ** 2).sum())
+                seen = ndimage.map_coordinates(array, index, np.float32, order=1)
+                square = (seen - pixels.reshape(-1)[inside]) ** 2
+                dark = shadow[int(frame)].reshape(-1)[inside] > 0
+                errors[""].add(square)
+                errors["in shadow"].add(square[dark])
+                errors["beside shadow"].add(square[~dark & (share[nearest] > 0.2 * MAP_LEVELS)])
                 unknown += np.count_nonzero(coverage[nearest] == 0)
                 count += index.shape[1]
         print(
-            f"  {name:36s} RMS {np.sqrt(squares / count):6.2f}  unknown {100 * unknown / count:5.1f} %"
-            f"  {seconds:6.1f} CPU s",
+            f"  {name:36s} RMS{', '.join(f' {key} {error.root:5.2f}' for key, error in errors.items())}"
+            f"  unknown {100 * unknown / count:5.1f} %  {seconds:6.1f} CPU s",
             flush=True,
         )
 
@@ -244,7 +296,7 @@ def main() -> None:
     sweeps = [read_sweep(path, calibration) for path in sorted((chosen.recordings / "deep").glob("*.mha"))]
     grid = case_grid(sweeps, "probe", chosen.spacing, "full")
     if chosen.only != "seams":
-        held_out(sweeps, grid)
+        held_out(sweeps, grid, chosen.recordings)
     if chosen.only != "held-out":
         seams_and_edges(sweeps, grid, chosen.recordings / "truth.mha")
 

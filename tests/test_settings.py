@@ -58,7 +58,7 @@ def test_four_keys_are_enough() -> None:
         "normalisation": "image",
         "white": 255.0,
         "bottom": 0.1,
-        "where": "slices",
+        "where": "frames",
     }
     assert complete["annotation_kit"] == {"every_mm": 20.0, "choose": "distance", "most_frames": 5}
     assert complete["segmentation"]["models"] == []

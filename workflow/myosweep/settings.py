@@ -420,6 +420,15 @@ def _cross_problems(settings: Json, schema: Json) -> Iterator[InputError]:
             "write `method: trilinear` (or nearest, squared_distance, gaussian) beside it",
         )
 
+    weighed = compounding["combine"] == "mean" and compounding["method"] != "voxel_nearest"
+    if compounding["blending"] == "confidence" and not weighed:
+        yield InputError(
+            _where(("compounding", "blending")),
+            f"confidence with combine {compounding['combine']} and method {compounding['method']}",
+            "combine mean and a method that weighs pixels",
+            "write `blending: feather`",
+        )
+
     simulated = settings.get("simulate")
     if simulated and simulated["sweep_overlap_mm"] >= simulated["probe_width_mm"]:
         yield InputError(

@@ -69,6 +69,8 @@ TRAINED = {
     if name not in PRETRAINED
 }
 FOLDS = SETTINGS["segmentation"]["folds"]
+ON_FRAMES = SETTINGS["confidence"]["where"] == "frames"
+CONFIDENCE = {name: value for name, value in SETTINGS["confidence"].items() if name != "where"}
 
 
 wildcard_constraints:
@@ -482,9 +484,35 @@ def confidence_of_case(wildcards):
     return base_file("confidence")(wildcards) if needed else []
 
 
+def frame_maps_for_blending(wildcards):
+    """The frames' confidence maps where they weigh pixels in compounding."""
+    if SETTINGS["compounding"]["blending"] != "confidence":
+        return []
+    return f"results/confidence/{wildcards.case}/{wildcards.acquisition}.frames.npz"
+
+
+def frames_of_acquisition(wildcards):
+    """What says where maps of frames go in a volume: the recordings, and how they are compounded."""
+    return {
+        "sweeps": recordings_in(rows_of(wildcards)),
+        "images": images_of_acquisition(wildcards),
+        "world": SETTINGS["world"],
+        "recordings": SETTINGS["recordings"],
+        "compounding": {
+            name: value
+            for name, value in SETTINGS["compounding"].items()
+            if name not in ("axes", "spacing_mm")
+        },
+    }
+
+
 def intermediate_files(case):
     """What is made of a case on the way to its measures."""
     acquisitions = TABLES.acquisitions(case)
+    blended = acquisitions if SETTINGS["compounding"]["blending"] == "confidence" else []
+    shown = acquisitions[:1] if any("confidence" in channels_of(model) for model in MODELS) else []
+    for acquisition in dict.fromkeys([*blended, *(shown if ON_FRAMES else [])]):
+        yield f"results/confidence/{case}/{acquisition}.frames.npz"
     for acquisition in acquisitions:
         yield f"results/compound/{case}/{acquisition}.mha"
     for acquisition in acquisitions[1:]:
@@ -493,8 +521,8 @@ def intermediate_files(case):
         for acquisition in annotated_acquisitions(case):
             yield f"results/labels/{method}/{case}/{acquisition}.mha"
         yield f"results/labels/{method}/{case}.mha"
-    if any("confidence" in channels_of(model) for model in MODELS):
-        yield f"results/confidence/{case}/{acquisitions[0]}.mha"
+    for acquisition in shown:
+        yield f"results/confidence/{case}/{acquisition}.mha"
     for model in sources_of(case):
         if model in MODELS:
             yield f"results/predict/{model}/{case}.mha"

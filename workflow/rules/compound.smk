@@ -1,6 +1,7 @@
 rule compound:
     input:
         recordings=recordings_of_case,
+        maps=frame_maps_for_blending,
     output:
         volume="results/compound/{case}/{acquisition}.mha",
         summary="results/compound/{case}/{acquisition}.json",

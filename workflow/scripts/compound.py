@@ -4,6 +4,7 @@ open_log(snakemake.log[0], snakemake.rule, snakemake.wildcards.case)
 
 from myosweep.compounding import case_grid, compound
 from myosweep.io.files import write_json
+from myosweep.io.frame_maps import read_frame_maps
 from myosweep.io.recordings import read_sweeps
 from myosweep.io.volumes import write_volume
 
@@ -16,7 +17,8 @@ rows = (params.sweeps, params.base_sweeps)
 own, base = ([case[params.case_sweeps.index(row)] for row in some] for some in rows)
 grid = case_grid(case, axes, spacing, area, base)
 del case, base
-volume, coverage, summary = compound(own, grid, image_area=area, threads=2, **settings)
+maps = read_frame_maps(snakemake.input.maps, len(own)) if snakemake.input.maps else None
+volume, coverage, summary = compound(own, grid, image_area=area, confidence=maps, threads=2, **settings)
 write_volume(snakemake.output.volume, volume)
 write_volume(snakemake.output.coverage, coverage)
 write_json(snakemake.output.summary, summary)

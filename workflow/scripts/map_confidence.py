@@ -2,20 +2,18 @@ from myosweep.progress import open_log
 
 open_log(snakemake.log[0], snakemake.rule, snakemake.wildcards.case)
 
-from myosweep.confidence import ConfidenceOptions, confidence_volume
-from myosweep.io.volumes import read_volume, write_volume
+from myosweep.confidence import ConfidenceOptions
+from myosweep.confidence.frames import write_compounded_maps
+from myosweep.confidence.slices import write_maps_of_slices
+from myosweep.io.frame_maps import read_frame_maps
+from myosweep.io.recordings import read_sweeps
+from myosweep.io.volumes import read_grid
 
-params = snakemake.params
-options = ConfidenceOptions(
-    method=params.method,
-    alpha=params.alpha,
-    beta=params.beta,
-    gamma=params.gamma,
-    sink=params.sink,
-    normalisation=params.normalisation,
-    white=params.white,
-    bottom=params.bottom,
-)
-volume = read_volume(snakemake.input.volume)
-coverage = read_volume(snakemake.input.coverage)
-write_volume(snakemake.output[0], confidence_volume(volume, coverage, options))
+output, volume, frames = snakemake.output[0], snakemake.input.volume, snakemake.params.frames
+if frames:
+    sweeps = read_sweeps(frames["sweeps"], frames["world"], frames["recordings"])
+    maps = read_frame_maps(snakemake.input.maps, len(sweeps))
+    write_compounded_maps(output, sweeps, maps, read_grid(volume), threads=2, **frames["compounding"])
+else:
+    options = ConfidenceOptions(**snakemake.params.options)
+    write_maps_of_slices(output, volume, snakemake.input.coverage, options, threads=2)

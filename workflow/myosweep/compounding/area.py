@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,10 +36,13 @@ class ImageArea:
         Around them.
     mask
         bool, (row, column) within the rectangle; None: all of it.
+    fan
+        The fan that the calibration or the setting names, in pixels of the frame; None: there is none.
     """
 
     rectangle: Rectangle
     mask: NDArray[np.bool_] | None = None
+    fan: Fan | None = None
 
     @property
     def outline(self) -> NDArray[np.int64]:
@@ -137,9 +140,9 @@ def _found(sweep: Sweep, known: ImageArea) -> ImageArea:
     found = find_image(sweep.frames, usable, known.rectangle)
     area = ImageArea(found.rectangle, found.mask)
     if known.mask is None:
-        return area
+        return replace(area, fan=known.fan)
     both = _drawn(area, known.rectangle) & known.mask
-    return _cut(both, known.rectangle) if both.any() else known
+    return replace(_cut(both, known.rectangle), fan=known.fan) if both.any() else known
 
 
 def _drawn(area: ImageArea, around: Rectangle) -> NDArray[np.bool_]:
@@ -190,7 +193,7 @@ def _within_fan(area: Rectangle, fan: Fan, where: str, remedy: str, full: Rectan
             "a fan that holds pixels of the frames",
             remedy,
         )
-    return _cut(mask, area)
+    return replace(_cut(mask, area), fan=fan)
 
 
 def _with_far_corner(sweep: Sweep, full: Rectangle) -> Rectangle:

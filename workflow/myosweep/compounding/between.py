@@ -97,6 +97,7 @@ def add_between(
     before: NDArray[Any],
     after: NDArray[Any],
     weights: Weights,
+    later: Weights,
     a: Floats,
     b: Floats,
     bottom: int,
@@ -107,10 +108,11 @@ def add_between(
 ) -> None:
     """Add what two consecutive frames say of the voxels between them to the sums of a slab, or mark these.
 
-    before, after: frames (row, column, channel), NaN where unknown; weights: of their pixels, or empty; a, b:
-    3 x 4, voxel index to column, row and mm in front of each frame; bottom: the slab's first slice;
-    mode: WHERE_OPEN, where coverage (z, y, x, channel) has no pixels; EVERYWHERE; MARK, mark what is unknown
-    as OPEN in coverage. distance: the smallest distance to a frame that was used, mm, like coverage.
+    before, after: frames (row, column, channel), NaN where unknown; weights: of their pixels, or empty;
+    later: those of the frame after, empty where they are the same; a, b: 3 x 4, voxel index to column, row
+    and mm in front of each frame; bottom: the slab's first slice; mode: WHERE_OPEN, where coverage (z, y, x,
+    channel) has no pixels; EVERYWHERE; MARK, mark what is unknown as OPEN in coverage. distance: the smallest
+    distance to a frame that was used, mm, like coverage.
     """
     nz, ny, nx, channels = coverage.shape
     rows, columns = before.shape[0], before.shape[1]
@@ -138,11 +140,16 @@ def add_between(
                 row = (1 - t) * (a1 + a[1, 0] * x) + t * (b1 + b[1, 0] * x)
                 if not (-EDGE <= column <= columns - 1 + EDGE and -EDGE <= row <= rows - 1 + EDGE):
                     continue
-                weight = ONE
+                weight, u = ONE, t
                 if weighted:
                     r = min(max(int(row + 0.5), 0), rows - 1)
                     c = min(max(int(column + 0.5), 0), columns - 1)
-                    weight *= np.float64(weights[r, c])
+                    part = np.float64(weights[r, c])
+                    if later.size:
+                        other = t * np.float64(later[r, c])
+                        part = (1 - t) * part + other
+                        u = other / part if part > 0 else t
+                    weight *= part
                     if weight == 0:
                         continue
                 if mode == MARK:
@@ -154,7 +161,7 @@ def add_between(
                 for channel in range(channels):
                     if coverage[k, y, x, channel] > 0 and mode == WHERE_OPEN:
                         continue
-                    value = (1 - t) * _bilinear(before, row, column, channel) + t * _bilinear(
+                    value = (1 - u) * _bilinear(before, row, column, channel) + u * _bilinear(
                         after, row, column, channel
                     )
                     if math.isnan(value):

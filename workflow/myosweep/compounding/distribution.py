@@ -207,8 +207,11 @@ def add_trilinear(frame: Pixels, weights: Weights, m: Floats, sums: Sums) -> Non
 
 
 @njit(cache=True, nogil=True)
-def add_channels(frame: NDArray[np.float32], m: Floats, nearest: bool, sums: Sums) -> None:
-    """Distribute a frame (row, column, channel) of fractions or grey levels; NaN gives nothing."""
+def add_channels(frame: NDArray[np.float32], weights: Weights, m: Floats, nearest: bool, sums: Sums) -> None:
+    """Distribute a frame (row, column, channel) of fractions or grey levels; NaN gives nothing.
+
+    weights: of the pixels, (row, column), or empty.
+    """
     nz, ny, nx = sums.shape[0], sums.shape[1], sums.shape[2]
     for row in range(frame.shape[0]):
         x0 = m[0, 1] * row + m[0, 3]
@@ -219,11 +222,12 @@ def add_channels(frame: NDArray[np.float32], m: Floats, nearest: bool, sums: Sum
             x = x0 + m[0, 0] * column
             y = y0 + m[1, 0] * column
             z = z0 + m[2, 0] * column
+            whole = np.float64(weights[row, column]) * ONE if weights.size else ONE
             if nearest:
                 x, y, z = float(math.floor(x + 0.5)), float(math.floor(y + 0.5)), float(math.floor(z + 0.5))
             ix, iy, iz = math.floor(x), math.floor(y), math.floor(z)
             for dz in range(max(0, -iz), min(2, nz - iz)):
-                wz = (z - iz if dz else 1.0 - (z - iz)) * ONE
+                wz = (z - iz if dz else 1.0 - (z - iz)) * whole
                 for dy in range(max(0, -iy), min(2, ny - iy)):
                     wy = wz * (y - iy if dy else 1.0 - (y - iy))
                     for dx in range(max(0, -ix), min(2, nx - ix)):

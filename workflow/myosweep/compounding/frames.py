@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,16 @@ from myosweep.progress import log
 
 # Sums of a slab, bytes; a smaller slab visits frames more often, a larger one costs memory.
 SLAB_BYTES = 64 << 20
+# What stands for 1 in a compounded map.
+MAP_LEVELS = 65535
+
+
+class Maps(Protocol):
+    """Maps of a sweep's frames, read when asked for."""
+
+    def __getitem__(self, index: int) -> NDArray[np.float32]:
+        """The map of one frame, 0..1, (row, column) of the whole frame."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -110,6 +120,7 @@ def compound(
     blending: str = "feather",
     fill_reach_mm: float | str = "auto",
     radius_voxels: float = 1.5,
+    confidence: Sequence[Maps] | None = None,
     threads: int = 1,
 ) -> tuple[Volume, Volume, dict[str, Any]]:
     """Compound the usable frames of all sweeps of one acquisition.
@@ -123,6 +134,9 @@ def compound(
     fill_reach_mm
         How far from data a hole may be filled, that is: half the longest way between frames that is bridged.
         "auto": 1.25 times the way that 95 % of a sweep's consecutive frames keep, at least 2.5 voxels.
+
+    confidence
+        Per sweep the maps of its frames, for the blending "confidence" alone.
 
     Returns
     -------
@@ -142,12 +156,102 @@ def compound(
         No frame of any sweep can be used, or the settings do not go together.
     """
     plan = make_plan(method, combine, fill, blending, 0.0, radius_voxels)
+    scene = _set(sweeps, grid, plan, image_area, fill_reach_mm, confidence)
+    for item in scene.left_out:
+        log(f"{item['recording']}: frames {item['frames']} left out: {item['reason']}")
+    for gap in scene.not_bridged:
+        log(f"{gap['recording']}: frames {gap['frames']} are {gap['mm']} mm apart; not filled between")
+    plan = replace(plan, reach_mm=scene.reach_mm)
+    result = _compound(scene.placed, scene.pairs, grid, plan, threads, np.uint8, 0)
+    way = scene.gaps
+    covered = int(np.count_nonzero(result.coverage > 0))
+    filled = int(np.count_nonzero(result.coverage < 0))
+    swept = covered + filled + result.unfilled
+    summary = {
+        "sweeps": len(sweeps),
+        "frames": sum(sweep.frames.shape[0] for sweep in sweeps),
+        "frames_used": len(scene.placed),
+        "left_out": scene.left_out,
+        "gap_median_mm": round(float(np.median(way)), 4) if len(way) else None,
+        "gap_95_mm": round(float(np.percentile(way, 95)), 4) if len(way) else None,
+        "fill_reach_mm": round(scene.reach_mm, 4),
+        "gaps_not_bridged": scene.not_bridged,
+        "covered_percent": round(100 * covered / grid.voxels, 4),
+        "filled_percent": round(100 * filled / grid.voxels, 4),
+        "unfilled_percent": round(100 * result.unfilled / max(swept, 1), 4) if plan.fill != "none" else None,
+    }
+    return Volume(result.values, grid), Volume(result.coverage, grid), summary
+
+
+def compound_maps(
+    sweeps: Sequence[Sweep],
+    maps: Sequence[Maps],
+    grid: Grid,
+    *,
+    image_area: Any = "auto",
+    method: str = "between_frames",
+    combine: str = "mean",
+    fill: bool | str = True,
+    blending: str = "feather",
+    fill_reach_mm: float | str = "auto",
+    radius_voxels: float = 1.5,
+    threads: int = 1,
+) -> NDArray[np.uint16]:
+    """Compound maps of the sweeps' frames just as the frames themselves.
+
+    Parameters
+    ----------
+    maps
+        Per sweep the maps of its frames, 0..1; each counts with the weight that its frame's pixel has in the
+        volume, with the blending "confidence" with the map itself.
+    image_area, method, fill, blending, fill_reach_mm, radius_voxels
+        As in `compound`, whose known voxels these are, too.
+    combine
+        As in `compound`; whatever it is, the mean of the maps is taken.
+
+    Returns
+    -------
+    levels
+        uint16, (z, y, x), in units of 1 / MAP_LEVELS; 0 where unknown: half of the memory of fractions.
+    """
+    make_plan(method, combine, fill, blending, 0.0, radius_voxels)
+    plan = make_plan(method, "mean", fill, blending if combine == "mean" else "none", 0.0, radius_voxels)
+    confidence = maps if plan.blending == "confidence" else None
+    scene = _set(sweeps, grid, plan, image_area, fill_reach_mm, confidence, maps)
+    plan = replace(plan, reach_mm=scene.reach_mm)
+    return _compound(scene.placed, scene.pairs, grid, plan, threads, np.uint16, 0).values
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """All usable frames in a grid, and what is to be told of them."""
+
+    placed: list[Placed]
+    pairs: list[Pair]
+    gaps: NDArray[np.float64]
+    reach_mm: float
+    left_out: list[dict[str, str]]
+    not_bridged: list[dict[str, Any]]
+
+
+def _set(
+    sweeps: Sequence[Sweep],
+    grid: Grid,
+    plan: Plan,
+    image_area: Any,
+    fill_reach_mm: float | str,
+    confidence: Sequence[Maps] | None,
+    shown: Sequence[Maps] | None = None,
+) -> _Scene:
+    """Place the sweeps' frames, or what is `shown` in place of them."""
     placed: list[Placed] = []
     pairs: list[Pair] = []
     left_out: list[dict[str, str]] = []
     not_bridged: list[dict[str, Any]] = []
     all_gaps, reach = [], 0.0
     cache = Cache()
+    if plan.blending == "confidence" and confidence is None:
+        raise ValueError("the blending `confidence` needs the maps of the frames")
     for number, sweep in enumerate(sweeps):
         area = image_area_of(sweep, image_area)
         usable = np.flatnonzero(sweep.valid)
@@ -157,7 +261,7 @@ def compound(
         longest = longest_bridge(gaps, grid) if fill_reach_mm == "auto" else 2 * float(fill_reach_mm)
         reach = max(reach, longest / 2)
         own = consecutive(len(placed), gaps, longest)
-        if plan.fill != "none" or method == "between_frames":
+        if plan.fill != "none" or plan.method == "between_frames":
             not_bridged += [
                 {
                     "recording": str(sweep.path),
@@ -168,11 +272,16 @@ def compound(
                 if not pair.bridged
             ]
         pairs += own
-        weights = pixel_weights(area, blending if combine == "mean" else "none")
+        weights = pixel_weights(area, plan.blending if plan.combine == "mean" else "none")
+        frames = sweep.frames if shown is None else shown[number]
         for frame in usable.tolist():
-            _require_finite(sweep.image_to_world[frame])
-            read = partial(cache.read, sweep.frames, area, number, frame)
-            placed.append(place(read, sweep.image_to_world[frame], grid, area.rectangle, weights))
+            pose = sweep.image_to_world[frame]
+            _require_finite(pose)
+            read = partial(cache.read, frames, area, number, frame)
+            trust = None
+            if plan.blending == "confidence" and confidence is not None:
+                trust = partial(cache.read, confidence[number], area, len(sweeps) + number, frame)
+            placed.append(place(read, pose, grid, area.rectangle, weights, trust))
     if not placed:
         raise InputError(
             ", ".join(str(sweep.path) for sweep in sweeps),
@@ -180,29 +289,8 @@ def compound(
             "frames with poses",
             "exclude the case",
         )
-    for item in left_out:
-        log(f"{item['recording']}: frames {item['frames']} left out: {item['reason']}")
-    for gap in not_bridged:
-        log(f"{gap['recording']}: frames {gap['frames']} are {gap['mm']} mm apart; not filled between")
-    result = _compound(placed, pairs, grid, replace(plan, reach_mm=reach), threads, np.uint8, 0)
-    way = np.concatenate(all_gaps)
-    covered = int(np.count_nonzero(result.coverage > 0))
-    filled = int(np.count_nonzero(result.coverage < 0))
-    swept = covered + filled + result.unfilled
-    summary = {
-        "sweeps": len(sweeps),
-        "frames": sum(sweep.frames.shape[0] for sweep in sweeps),
-        "frames_used": len(placed),
-        "left_out": left_out,
-        "gap_median_mm": round(float(np.median(way)), 4) if len(way) else None,
-        "gap_95_mm": round(float(np.percentile(way, 95)), 4) if len(way) else None,
-        "fill_reach_mm": round(reach, 4),
-        "gaps_not_bridged": not_bridged,
-        "covered_percent": round(100 * covered / grid.voxels, 4),
-        "filled_percent": round(100 * filled / grid.voxels, 4),
-        "unfilled_percent": round(100 * result.unfilled / max(swept, 1), 4) if plan.fill != "none" else None,
-    }
-    return Volume(result.values, grid), Volume(result.coverage, grid), summary
+    way = np.concatenate(all_gaps) if all_gaps else np.empty(0)
+    return _Scene(placed, pairs, way, reach, left_out, not_bridged)
 
 
 def _require_finite(matrix: Matrix) -> None:
@@ -243,19 +331,20 @@ def _compound(
     grid: Grid,
     plan: Plan,
     threads: int,
-    dtype: type[np.uint8] | type[np.float32],
+    dtype: type[np.uint8] | type[np.uint16] | type[np.float32],
     channels: int,
 ) -> Compounded:
     nz, ny, nx = grid.shape
     slabs = Slabs(placed, pairs, grid.shape, min(grid.spacing), plan, channels)
     shape = (nz, ny, nx, channels) if channels else (nz, ny, nx)
     values, coverage = np.zeros(shape, dtype), np.zeros(shape, np.float32)
+    levels = np.float32(MAP_LEVELS if dtype == np.uint16 else 1)
     depth = max(1, min(nz, SLAB_BYTES // (ny * nx * max(1, channels) * 16)))
 
     def make(bottom: int) -> None:
         top = min(bottom + depth, nz)
         made, coverage[bottom:top] = slabs.make(bottom, top)
-        values[bottom:top] = np.rint(made) if dtype == np.uint8 else made
+        values[bottom:top] = made if dtype == np.float32 else np.rint(made * levels)
 
     in_parallel(make, range(0, nz, depth), math.ceil(nz / depth), threads, "slabs compounded")
     if plan.fill == "none":

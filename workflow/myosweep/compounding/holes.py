@@ -67,7 +67,7 @@ def fill_holes(
     Parameters
     ----------
     values
-        uint8 or float32, (z, y, x); changed in place.
+        uint8, uint16 or float32, (z, y, x); changed in place.
     coverage
         float32, the same shape: 0 unknown, OPEN to be filled, anything else known; becomes minus the
         distance to data where filled.
@@ -114,7 +114,7 @@ def fill_holes(
                         blur_slice(values, offsets, other, kernel, blurred[other])
                     add_slice(blurred[other], kernel[other - z + reach], total)
                 divide(total, means)
-            whole = values.dtype == np.uint8
+            whole = values.dtype.kind == "u"
             finish_holes(values, coverage, offsets, found, means, spacing, reach, number, whole, z)
 
     in_parallel(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from myosweep.compounding.area import ImageArea
+from myosweep.compounding.weights import weigh
 from myosweep.geometry import Grid, Matrix
 from myosweep.io.sweeps import Rectangle
 
@@ -43,6 +44,9 @@ class Placed:
         3 x 4: voxel index to column, row and mm in front of the frame's plane.
     pixel_mm
         Width and height of a pixel.
+    confidence
+        Reads the confidence of the used area's pixels, float32 0..1, by which their weights are multiplied;
+        None: one.
     """
 
     read: Callable[[], NDArray[Any]]
@@ -51,6 +55,11 @@ class Placed:
     image_to_index: Matrix
     index_to_image: NDArray[np.float64]
     pixel_mm: tuple[float, float]
+    confidence: Callable[[], NDArray[np.float32]] | None = None
+
+    def weigh(self) -> NDArray[np.float32]:
+        """The weights with the confidence, or EQUAL."""
+        return self.weights if self.confidence is None else weigh(self.weights, self.confidence())
 
     @property
     def corners(self) -> NDArray[np.float64]:
@@ -122,6 +131,7 @@ def place(
     grid: Grid,
     rectangle: Rectangle,
     weights: NDArray[np.float32] | None = None,
+    confidence: Callable[[], NDArray[np.float32]] | None = None,
 ) -> Placed:
     """Place the rectangle of a frame that `read` reads; image_to_world: of the whole frame, pixels to mm."""
     corner = np.eye(4)
@@ -138,6 +148,7 @@ def place(
         grid.world_to_index @ to_world,
         np.ascontiguousarray((np.linalg.inv(full) @ grid.index_to_world)[:3]),
         (float(np.linalg.norm(across)), float(np.linalg.norm(down))),
+        confidence,
     )
 
 

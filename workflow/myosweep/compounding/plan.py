@@ -31,7 +31,8 @@ class Plan:
         Of voxels that were swept and have no pixel: "between" (interpolated between consecutive frames, and
         slits closed), "gaussian", "nearest", "distance", "none".
     blending
-        "feather": frames count less towards their edges; "none". For the mean only.
+        "feather": frames count less towards their edges; "confidence": and where less of the sound arrives;
+        "none". For the mean only.
     reach_mm
         How far from data a hole may be filled.
     radius_voxels
@@ -75,5 +76,13 @@ def make_plan(
             f"`{combine}` with the method {method}, which looks from the voxel",
             "mean",
             f"set combine to mean, or method to one of {', '.join(KINDS)}",
+        )
+    if blending == "confidence" and (combine != "mean" or method == "voxel_nearest"):
+        chosen_key, value = ("method", method) if combine == "mean" else ("combine", combine)
+        raise InputError(
+            "compounding.blending",
+            f"`confidence` with `{value}` for {chosen_key}, which weighs no pixels",
+            "a weighted mean",
+            "set blending to feather, or combine to mean and method to another one",
         )
     return Plan(method, combine, chosen, blending, reach_mm, radius_voxels)

@@ -20,7 +20,7 @@ from myosweep.compounding.distribution import (
     finish,
     unpack,
 )
-from myosweep.compounding.placement import Pair, Placed, most_in_a_voxel, slice_ranges, touching
+from myosweep.compounding.placement import EQUAL, Pair, Placed, most_in_a_voxel, slice_ranges, touching
 from myosweep.compounding.plan import Plan
 from myosweep.compounding.spreading import KINDS, spread
 from myosweep.compounding.voxels import finish_nearest, take_nearest
@@ -82,7 +82,7 @@ class Slabs:
         followed, led = {pair.first for pair in joined}, {pair.second for pair in joined}
         self._lonely = {i for i in range(len(placed)) if i not in followed or i not in led}
         self._require_room()
-        alike = not channels and not any(item.weights.size for item in placed)
+        alike = not channels and not any(item.weights.size or item.confidence for item in placed)
         self._packed = plan.method == "nearest" and plan.combine == "mean" and alike
 
     def _lookup_mode(self) -> int | None:
@@ -181,15 +181,17 @@ class Slabs:
 
     def _add(self, item: Placed, bottom: int, sums: NDArray[np.int64]) -> None:
         pixels, matrix, method = item.read(), _shifted(item.image_to_index, bottom), self._plan.method
-        if self._channels or pixels.dtype != np.uint8:
-            add_channels(_with_channels(pixels), matrix, method == "nearest", sums)
+        weights = item.weigh()
+        plain = method in ("nearest", "trilinear", "between_frames")
+        if plain and (self._channels or pixels.dtype != np.uint8):
+            add_channels(_with_channels(pixels), weights, matrix, method == "nearest", sums)
         elif method == "nearest":
-            add_nearest(pixels, item.weights, matrix, sums)
+            add_nearest(pixels, weights, matrix, sums)
         elif method in ("trilinear", "between_frames"):
-            add_trilinear(pixels, item.weights, matrix, sums)
+            add_trilinear(pixels, weights, matrix, sums)
         else:
             nothing = np.empty(0, np.int64)
-            spread(pixels, item.weights, matrix, KINDS[method], self._plan.radius_voxels, sums, nothing)
+            spread(pixels, weights, matrix, KINDS[method], self._plan.radius_voxels, sums, nothing)
 
     def _combine(self, near: list[int], bottom: int, values: Images, coverage: Images) -> None:
         plan = self._plan
@@ -231,10 +233,15 @@ class Slabs:
                 before = after = np.empty((*one.shape, 0), np.uint8)
             else:
                 before, after = (item.read().reshape(*item.shape, -1) for item in (one, two))
+            # Where voxels are only marked, confidence, which is never 0 inside of an image, changes nothing.
+            weights, later = one.weights, EQUAL
+            if mode != MARK and (one.confidence or two.confidence):
+                weights, later = one.weigh(), two.weigh()
             add_between(
                 before,
                 after,
-                one.weights,
+                weights,
+                later,
                 one.index_to_image,
                 two.index_to_image,
                 bottom,

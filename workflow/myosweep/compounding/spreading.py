@@ -9,12 +9,13 @@ ultrasound data"). d is the distance of pixel and voxel in voxels.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from myosweep.compounding.distribution import ONE, Floats, Pixels, Sums, Weights, span
+from myosweep.compounding.distribution import ONE, Floats, Sums, Weights, span
 
 NEAREST, TRILINEAR, SQUARED_DISTANCE, GAUSSIAN = 0, 1, 2, 3
 KINDS = {
@@ -46,7 +47,7 @@ def _weight(kind: int, dx: float, dy: float, dz: float, radius: float) -> float:
 
 @njit(cache=True, nogil=True)
 def spread(
-    frame: Pixels,
+    frame: NDArray[Any],
     weights: Weights,
     m: Floats,
     kind: int,
@@ -54,7 +55,7 @@ def spread(
     sums: Sums,
     touched: NDArray[np.int64],
 ) -> int:
-    """Give each pixel of an 8-bit frame (row, column) to the voxels around it.
+    """Give each pixel of a frame (row, column) to the voxels around it.
 
     weights: of the pixels, or empty; m: pixel to voxel index of the slab; kind: one of KINDS; radius: in
     voxels; sums: (z, y, x, 1, 2); touched: takes the voxels (flat index) that had nothing, unless
@@ -80,7 +81,7 @@ def spread(
             whole = np.float64(weights[row, column]) * ONE if weights.size else ONE
             if whole == 0:
                 continue
-            value = np.int64(frame[row, column])
+            value = float(frame[row, column])
             x = x0 + m[0, 0] * column
             y = y0 + m[1, 0] * column
             z = z0 + m[2, 0] * column
@@ -102,5 +103,5 @@ def spread(
                             touched[noted] = (iz * ny + iy) * nx + ix
                             noted += 1
                         sums[iz, iy, ix, 0, 0] += weight
-                        sums[iz, iy, ix, 0, 1] += weight * value
+                        sums[iz, iy, ix, 0, 1] += np.int64(math.floor(weight * value + 0.5))
     return noted

@@ -102,7 +102,7 @@ def plan_for(rows: int, cols: int) -> Plan:
     )
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _solve(
     links: NDArray[np.float64],
     right: NDArray[np.float64],

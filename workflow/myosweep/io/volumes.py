@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -123,9 +124,17 @@ def write_volume(path: str | Path, volume: Volume, compress: bool = True) -> Non
     """Write a volume; the file appears only when it is whole. A .mha is written without a copy in memory."""
     with whole_file(path) as temporary:
         if Path(path).suffix.lower() == ".mha" and volume.array.dtype.newbyteorder("=") in _METAIMAGE:
-            _write_metaimage(temporary, volume, compress)
+            dtype = volume.array.dtype
+            channels = volume.array.shape[3] if volume.array.ndim == 4 else 0
+            _write_metaimage(temporary, volume.grid, dtype, volume.array, compress, channels, volume.metadata)
         else:
             sitk.WriteImage(to_image(volume), str(temporary), useCompression=compress)
+
+
+def write_planes(path: str | Path, grid: Grid, dtype: np.dtype[Any], planes: Iterable[NDArray[Any]]) -> None:
+    """Write a .mha whose z slices (y, x) come one after the other; all of them are never in memory."""
+    with whole_file(path) as temporary:
+        _write_metaimage(temporary, grid, dtype, planes, True)
 
 
 # How many digits the length of the compressed data may have.
@@ -139,8 +148,15 @@ _METAIMAGE = {
 }
 
 
-def _write_metaimage(path: Path, volume: Volume, compress: bool) -> None:
-    array, grid = volume.array, volume.grid
+def _write_metaimage(
+    path: Path,
+    grid: Grid,
+    dtype: np.dtype[Any],
+    planes: Iterable[NDArray[Any]],
+    compress: bool,
+    channels: int = 0,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
 
     def numbers(values: Any) -> str:
         return " ".join(f"{float(value):.17g}" for value in np.asarray(values).ravel())
@@ -158,18 +174,18 @@ def _write_metaimage(path: Path, volume: Volume, compress: bool) -> None:
         "CenterOfRotation = 0 0 0",
         f"ElementSpacing = {numbers(grid.spacing)}",
         f"DimSize = {' '.join(str(count) for count in grid.size)}",
-        *([f"ElementNumberOfChannels = {array.shape[3]}"] if array.ndim == 4 else []),
-        *(f"{key} = {value}" for key, value in volume.metadata.items()),
-        f"ElementType = {_METAIMAGE[array.dtype.newbyteorder('=')]}",
+        *([f"ElementNumberOfChannels = {channels}"] if channels else []),
+        *(f"{key} = {value}" for key, value in (metadata or {}).items()),
+        f"ElementType = {_METAIMAGE[dtype.newbyteorder('=')]}",
         "ElementDataFile = LOCAL",
     ]
     head = ("\n".join(lines) + "\n").encode()
-    little = array.dtype.newbyteorder("<")
+    little = dtype.newbyteorder("<")
     with path.open("w+b") as file:
         file.write(head)
         # Level 1: the higher ones take many times longer for a few per cent of speckle.
         packer = zlib.compressobj(1)
-        for plane in array:
+        for plane in planes:
             data = np.ascontiguousarray(plane, little).data
             file.write(packer.compress(data) if compress else data)
         if compress:

@@ -95,8 +95,10 @@ def _compounding(settings: Mapping[str, Any]) -> str:
             "first": "of several frames in one voxel the first was taken",
             "latest": "of several frames in one voxel the latest was taken",
         }.get(str(part.get("combine")), f"several frames were combined by {part.get('combine')}")
-        if part.get("blending") == "feather" and part.get("combine") == "mean":
+        if part.get("blending") in ("feather", "confidence") and part.get("combine") == "mean":
             text += ", with weights that fall towards the edges of the frames"
+        if part.get("blending") == "confidence":
+            text += " and with the confidence of each pixel"
     fill = {True: "between", False: "none"}.get(part.get("fill"), part.get("fill"))
     reach = part.get("fill_reach_mm")
     within = f" up to {reach} mm from data" if isinstance(reach, int | float) else ""
