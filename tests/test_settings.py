@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from myosweep.errors import InputError, InputErrors
-from myosweep.settings import network_names, read_schema, read_settings
+from myosweep.models import Network
+from myosweep.settings import known_networks, network_names, read_schema, read_settings
 
 NEEDED = {"cases": "cases.tsv", "sweeps": "sweeps.tsv", "structures": {"GM": 150, "SOL": 100}}
 WITHOUT_DEFAULT = {"cases", "sweeps", "structures", "simulate", "registration.base_acquisition"}
@@ -274,7 +275,7 @@ def test_the_phantom_has_the_schemas_defaults() -> None:
 
 
 def test_the_networks_have_the_schemas_defaults() -> None:
-    from myosweep.networks import NETWORKS, module_of
+    from myosweep.networks import NETWORKS, is_guided, module_of
     from myosweep.training.settings import split_settings
 
     assert network_names() == tuple(sorted(NETWORKS))
@@ -286,6 +287,9 @@ def test_the_networks_have_the_schemas_defaults() -> None:
         code = json.loads(json.dumps({**kept, **network}))
         assert segmentation[name] == code
         split_settings(name, segmentation[name])
+        module, known = module_of(name), known_networks()[name]
+        presets = json.loads(json.dumps(getattr(module, "PRESETS", {})))
+        assert known == Network(getattr(module, "BINARY", False), is_guided(name), presets)
 
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)

@@ -6,7 +6,8 @@ import pytest
 import torch
 from myosweep.errors import InputError
 from myosweep.networks import NETWORKS, complete_settings, create, module_of, multiple_of
-from myosweep.training.losses import dice_cross_entropy
+from myosweep.settings import known_networks
+from myosweep.training.losses import segmentation_loss
 
 torch.set_num_threads(1)
 
@@ -60,7 +61,7 @@ def test_the_loss_falls_clearly_in_a_few_steps(name: str) -> None:
     channels, target = ball((16, 32, 32) if name == "unetr" else (16, 16, 32))
     losses = []
     for _ in range(5 if name == "vnet" else 25):
-        loss = dice_cross_entropy(network(channels), target)
+        loss = segmentation_loss(network(channels), target)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -80,9 +81,12 @@ def test_presets_are_settings(name: str, preset: str) -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_can_be_built_without_memory_for_its_weights(name: str) -> None:
+    classes = 2 if known_networks()[name].binary else 4
     with torch.device("meta"):
-        shapes = {key: w.shape for key, w in create(name, 3, 4, SMALL.get(name, {})).state_dict().items()}
-    real = {key: w.shape for key, w in built(name, 3, 4, SMALL.get(name, {})).state_dict().items()}
+        shapes = {
+            key: w.shape for key, w in create(name, 3, classes, SMALL.get(name, {})).state_dict().items()
+        }
+    real = {key: w.shape for key, w in built(name, 3, classes, SMALL.get(name, {})).state_dict().items()}
     assert shapes == real
 
 

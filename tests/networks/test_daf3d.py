@@ -6,7 +6,8 @@ from myosweep.errors import InputError
 from myosweep.networks import create, module_of, multiple_of
 from myosweep.networks.modules.attentive_pyramid import AttentivePyramid, Bottleneck, _halved
 from myosweep.networks.modules.linear_resize import linear_resize
-from myosweep.training.losses import dice_cross_entropy
+from myosweep.training.losses import segmentation_loss
+from myosweep.training.settings import TrainingSettings
 from torch.nn.functional import interpolate, max_pool3d
 
 torch.set_num_threads(1)
@@ -86,13 +87,13 @@ def test_nine_outputs_of_the_input_s_size_and_the_last_is_the_result(shape: tupl
 def test_the_objective_weighs_nine_losses_and_reaches_every_weight() -> None:
     module = module_of("daf3d")
     network = built(1, 2, **SMALL).train()
-    objective = module.objective(module.Settings(**SMALL))
+    objective = module.objective(module.Settings(**SMALL), TrainingSettings())
     channels = torch.randn(1, 1, 8, 16, 16)
     target = torch.softmax(torch.randn(1, 2, 8, 16, 16), dim=1)
     ((index, loss),) = objective.losses(network, channels, target)
     assert index == 0
     weights = (0.4, 0.5, 0.7, 0.8) * 2 + (1.0,)
-    single = [dice_cross_entropy(out, target).item() for out in network.outputs(channels)]
+    single = [segmentation_loss(out, target).item() for out in network.outputs(channels)]
     assert loss.item() == pytest.approx(sum(w * x for w, x in zip(weights, single, strict=True)), rel=1e-5)
     loss.backward()
     (learned,) = objective.parameters(network)
@@ -105,7 +106,7 @@ def test_the_objective_weighs_nine_losses_and_reaches_every_weight() -> None:
 def test_the_loss_falls_clearly_in_a_few_steps() -> None:
     module = module_of("daf3d")
     network = built(1, 2, **SMALL).train()
-    objective = module.objective(module.Settings(**SMALL))
+    objective = module.objective(module.Settings(**SMALL), TrainingSettings())
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
     z, y, x = torch.meshgrid(torch.arange(8), torch.arange(32), torch.arange(32), indexing="ij")
     mask = (((z - 4) / 3) ** 2 + ((y - 15) / 9) ** 2 + ((x - 12) / 9) ** 2 < 1).float()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import settings as quick
 from hypothesis import strategies as st
 from myosweep.errors import InputError
-from myosweep.networks import ifssnet, pgnet, segnet
+from myosweep.networks import ifssnet
 from myosweep.networks.ifssnet import Settings
 from myosweep.networks.modules.atrous import Pyramid, Separable
 from myosweep.networks.modules.siamese import Siamese
@@ -208,8 +208,8 @@ def test_ablations_take_away_what_they_say() -> None:
     assert count(full) - count(network_of(memory="none")) == count(full.memory)
     assert count(network_of(matching="correlation").match) == 0
     assert count(network_of(matching="concatenation").match) == 24 * 12 + 12
-    assert network_of(loss="dice").balance is None
-    assert count(full) - count(network_of(loss="dice")) == 2
+    assert network_of(index="dice").balance is None
+    assert count(full) - count(network_of(index="dice")) == 2
     assert not network_of(recurrence=False).recurrence
     assert run(network_of(window=10)).shape == (1, 2, 10, 8, 8)
     for changes in (
@@ -222,10 +222,10 @@ def test_ablations_take_away_what_they_say() -> None:
 
 
 def test_the_thesis_s_variants_differ_by_one_setting() -> None:
-    plain = asdict(Settings())
-    assert asdict(pgnet.Settings()) == {**plain, "memory": "none"}
-    assert asdict(segnet.Settings()) == {**plain, "loss": "dice"}
-    assert pgnet.build is ifssnet.build
+    assert ifssnet.PRESETS["pgnet"] == {"memory": "none"}
+    assert ifssnet.PRESETS["segnet"] == {"index": "dice"}
+    for changes in ifssnet.PRESETS.values():
+        assert asdict(Settings(**changes)) == {**asdict(Settings()), **changes}
 
 
 def test_correlation_is_the_sum_of_products_of_shifted_maps() -> None:
@@ -276,7 +276,7 @@ def test_the_published_code_s_numbers_can_be_set() -> None:
         {"memory": "lstm"},
         {"memory_kernel": 2},
         {"recurrence": 1},
-        {"loss": "focal"},
+        {"index": "focal"},
         {"l2": -1},
         {"parts": 0},
         {"supervision": "none"},

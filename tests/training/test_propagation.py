@@ -15,6 +15,7 @@ from myosweep.errors import InputError
 from myosweep.networks import ifssnet
 from myosweep.networks.modules.siamese import ImageMaps, Siamese
 from myosweep.training.propagation import Propagation, propagate, strands
+from myosweep.training.settings import TrainingSettings
 from torch import nn
 
 SMALL: dict[str, Any] = {"widths": (8, 12), "pooling": (2, 2), "extent": 3, "dropout": (0, 0, 0)}
@@ -169,7 +170,7 @@ def network_of(**changes: Any) -> tuple[Siamese, Propagation]:
     settings = ifssnet.Settings(**{**SMALL, **changes})
     network = ifssnet.build(1, 2, settings)
     assert isinstance(network, Siamese)
-    return network, ifssnet.objective(settings)
+    return network, ifssnet.objective(settings, TrainingSettings())
 
 
 def stepped(
@@ -184,9 +185,9 @@ def stepped(
             yield float(loss.detach())
 
 
-@pytest.mark.parametrize("loss", ["tversky", "dice"])
-def test_gradients_reach_every_weight_and_those_of_the_loss(loss: str) -> None:
-    network, objective = network_of(loss=loss)
+@pytest.mark.parametrize("index", ["tversky", "dice"])
+def test_gradients_reach_every_weight_and_those_of_the_loss(index: str) -> None:
+    network, objective = network_of(index=index)
     weights = objective.parameters(network)
     assert [len(each) for each in weights] == [len(list(network.parameters()))]
     for _, value in objective.losses(network, *spindle()):

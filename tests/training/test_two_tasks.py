@@ -5,6 +5,7 @@ import torch
 from myosweep.networks import create, module_of
 from myosweep.networks.modules.two_decoders import TwoDecoders
 from myosweep.training.consistency import st_sdc
+from myosweep.training.settings import TrainingSettings
 
 torch.set_num_threads(1)
 NAME = "unet_s_r_clstm"
@@ -20,7 +21,7 @@ def network_of(**settings: object) -> TwoDecoders:
 
 def objective_of(**settings: object):
     module = module_of(NAME)
-    return module.objective(module.Settings(**{**SMALL, **settings}))
+    return module.objective(module.Settings(**{**SMALL, **settings}), TrainingSettings())
 
 
 def disk(slices: int = 6, edge: int = 16) -> tuple[torch.Tensor, torch.Tensor]:
@@ -123,7 +124,7 @@ def test_the_whole_default_network_takes_a_step() -> None:
     module = module_of(NAME)
     torch.manual_seed(0)
     network = create(NAME, 2, 4, {}).train()
-    objective = module.objective(module.Settings())
+    objective = module.objective(module.Settings(), TrainingSettings())
     optimisers = optimisers_of(network, objective)
     channels, target = torch.randn(1, 2, 4, 32, 32), torch.rand(1, 4, 4, 32, 32)
     target = target / target.sum(1, keepdim=True)

@@ -3,10 +3,17 @@
 A network's module holds `Settings` (a frozen dataclass: its settings and their defaults), `TRAINING`
 (defaults of training that suit it better than the general ones), `multiple(settings)` (the numbers of voxels
 along (z, y, x) whose multiples it takes) and `build(in_channels, out_channels, settings)`. It may hold
-`PRESETS` (settings by name, of a paper's variants), `WITHOUT` (settings of training that mean nothing to it),
-`objective(settings)` (a `training.objectives.Objective`, where it is not trained by Dice and cross-entropy of
-its logits), `BINARY` (it learns one structure) and, where it propagates the masks of a few slices,
-`segment(network, channels, masks by slice)`, which gives probabilities (class, z, y, x).
+
+- `PRESETS`: settings by name, of a paper's variants;
+- `WITHOUT`: settings of training that mean nothing to it;
+- `BINARY`: it learns one structure;
+- `objective(settings, options)`: a `training.objectives.Objective`, where it is not trained by Dice and
+  cross-entropy of its logits;
+- `annotated(settings, slices)`: which slices of each training volume keep their labels;
+- `segment(network, channels, masks by slice)`, where it propagates masks of a few slices of the case itself:
+  probabilities (class, z, y, x).
+
+A schema of the same name describes its settings to users.
 """
 
 from __future__ import annotations
@@ -21,6 +28,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 NETWORKS = {
+    "ifssnet": "myosweep.networks.ifssnet",
     "unet": "myosweep.networks.unet",
     "unet_s_r_clstm": "myosweep.networks.unet_s_r_clstm",
     "vnet": "myosweep.networks.vnet",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from myosweep.training.objectives import Objective
+    from myosweep.training.settings import TrainingSettings
 
 # The published code trains with Adam at 1e-3.
 TRAINING: dict[str, Any] = {"learning_rate": 1e-3}
@@ -77,8 +78,8 @@ def build(in_channels: int, out_channels: int, settings: Settings) -> nn.Module:
     return AttentivePyramid(in_channels, out_channels, width=settings.width, blocks=settings.blocks)
 
 
-def objective(settings: Settings) -> Objective:
+def objective(settings: Settings, options: TrainingSettings) -> Objective:
     """How it is trained: all nine outputs together."""
     from myosweep.training.deep_supervision import DeepSupervision
 
-    return DeepSupervision([*settings.supervision, *settings.supervision, 1.0])
+    return DeepSupervision([*settings.supervision, *settings.supervision, 1.0], *options.loss_weights)

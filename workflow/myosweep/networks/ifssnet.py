@@ -35,7 +35,7 @@ are not built, since the papers do not have them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -43,17 +43,37 @@ from typing import TYPE_CHECKING, Any
 from myosweep.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
 
     from myosweep.training.propagation import Propagation
+    from myosweep.training.settings import TrainingSettings
 
 # Eq. 4 has the sum of squared weights in the loss itself. The paper goes from a rate of 1e-4 to 1e-5; short
 # trainings on coarse voxels need a larger one.
 TRAINING: dict[str, Any] = {
     "spacing_mm": (3.0, 3.0, 5.0),
     "position": False,
+    "optimizer": "adam",
     "learning_rate": 3e-3,
     "weight_decay": 0.0,
+}
+WITHOUT = ("loss", "dice_weight", "cross_entropy_weight")
+BINARY = True
+
+# The thesis's variants (II.2.4) and the ablations of its tables. Of Seg-Net its results also say that it does
+# not propagate: for that reading set `recurrence` to false besides.
+PRESETS: dict[str, dict[str, Any]] = {
+    "pgnet": {"memory": "none"},
+    "segnet": {"index": "dice"},
+    "convlstm": {"memory": "convlstm"},
+    "concatenation": {"matching": "concatenation"},
+    "correlation": {"matching": "correlation"},
+    "no_recurrence": {"recurrence": False},
+    "w10": {"window": 10},
+    "decremental": {"supervision": "decremental"},
+    "fixed": {"supervision": "fixed"},
 }
 
 
@@ -82,8 +102,8 @@ class Settings:
         Rows and columns of the ConvLSTM's convolutions, odd.
     recurrence
         Whether the prediction is fed back; without, the annotated masks are shown at each window.
-    loss
-        `tversky`, with weights that are learned, or `dice`.
+    index
+        What training makes large: `tversky`, with weights that are learned, or `dice`.
     l2
         Factor of the sum of squared weights in the loss (eq. 4).
     parts
@@ -112,7 +132,7 @@ class Settings:
     memory: str = "biconvlstm"
     memory_kernel: int = 3
     recurrence: bool = True
-    loss: str = "tversky"
+    index: str = "tversky"
     l2: float = 1e-5
     parts: int = 2
     starts: int = 1
@@ -160,7 +180,7 @@ class Settings:
 _CHOICES = {
     "matching": ("feature_matching", "concatenation", "correlation"),
     "memory": ("none", "convlstm", "biconvlstm"),
-    "loss": ("tversky", "dice"),
+    "index": ("tversky", "dice"),
     "supervision": ("full", "decremental", "fixed"),
 }
 
@@ -185,7 +205,7 @@ def build(in_channels: int, out_channels: int, settings: Settings) -> nn.Module:
     return Siamese(in_channels, settings)
 
 
-def objective(settings: Settings) -> Propagation:
+def objective(settings: Settings, options: TrainingSettings) -> Propagation:
     """What training minimises, and in which steps."""
     from myosweep.training.propagation import Propagation
 
@@ -196,6 +216,47 @@ def objective(settings: Settings) -> Propagation:
         starts=settings.starts,
         reach=settings.reach,
     )
+
+
+def annotated(settings: Settings, slices: Sequence[int]) -> list[list[int]] | None:
+    """The slices of each training volume that keep their labels; None where all do."""
+    from myosweep.training.annotation_schedule import annotated_slices, annotation_counts
+
+    if settings.supervision == "full":
+        return None
+    counts = annotation_counts(slices, settings.supervision, settings.annotated_percent, settings.window)
+    return [
+        annotated_slices(depth, count, settings.window) for depth, count in zip(slices, counts, strict=True)
+    ]
+
+
+def segment(
+    network: nn.Module, channels: NDArray[np.float32], given: Mapping[int, NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """Propagate the masks of a few slices over a volume.
+
+    Parameters
+    ----------
+    network
+        As `build` makes it, in evaluation mode.
+    channels
+        (channel, z, y, x), padded to what `multiple` says.
+    given
+        The structure's part of each voxel, (y, x), by slice.
+
+    Returns
+    -------
+    Probabilities of background and structure, (2, z, y, x).
+    """
+    import numpy as np
+
+    from myosweep.training.propagation import propagate
+
+    result = np.zeros((2, *channels.shape[1:]), dtype=np.float32)
+    for index, probability in propagate(network, channels, given):
+        result[1, index] = probability
+    result[0] = 1 - result[1]
+    return result
 
 
 def _check(name: str, value: Any, expected: str, good: bool) -> None:

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from myosweep.training.objectives import Objective
+    from myosweep.training.settings import TrainingSettings
 
 TRAINING: dict[str, Any] = {"learning_rate": 1e-3, "optimizer": "adam", "weight_decay": 0.0}
 WITHOUT = ("loss", "dice_weight", "cross_entropy_weight")
@@ -151,7 +152,7 @@ def build(in_channels: int, out_channels: int, settings: Settings) -> nn.Module:
     return TwoDecoders(in_channels, out_channels, **values)
 
 
-def objective(settings: Settings) -> Objective:
+def objective(settings: Settings, options: TrainingSettings) -> Objective:
     """How it is trained: image and segmentation in turn, window by window."""
     from myosweep.training.two_tasks import TwoTasks
 

@@ -166,6 +166,13 @@ def load_sample(
     _check_labels(labels, image.grid, case, structures)
     wanted = list(structures if learned is None else learned)
     classes = classes_of({name: structures[name] for name in wanted})
+    missing = labels.metadata.get("not_annotated", "").split(",")
+    if any(name in missing for name in wanted):
+        # What is none of the annotated structures may be one that nobody looked for.
+        classes[classes == 0] = UNKNOWN
+        for name in structures:
+            if name not in missing and name not in wanted:
+                classes[structures[name]] = 0
     target = lattice.fractions(labels.array, classes, len(wanted) + 1)
     return Sample(case.case, stack, mirrored(np.rint(255 * target).astype(np.uint8), case.side), black)
 

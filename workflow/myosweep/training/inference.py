@@ -25,7 +25,7 @@ from myosweep.training.data import (
     prepare_channels,
     uniform_shape,
 )
-from myosweep.training.device import LAYOUT, autocast, set_up_torch
+from myosweep.training.device import autocast, lay_out, set_up_torch
 from myosweep.training.guides import NothingToPropagate
 from myosweep.training.lattice import Floats, Lattice
 from myosweep.training.model import Description, load_model
@@ -143,7 +143,7 @@ def _scores(
     if is_guided(description.network):
         fractions = _guide_fractions(guide, image, lattice, description.structures, side)
         fractions = pad_fractions(fractions, shape)
-    network = network.to(device).to(memory_format=LAYOUT)  # type: ignore[call-overload]
+    network = lay_out(network.to(device))
     with autocast(device, str(description.training_settings["precision"])):
         scores = probabilities(network, description.network, seen, device, fractions)
     inner = (slice(None), *padding(channels.shape[1:], shape))

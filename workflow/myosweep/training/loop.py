@@ -10,7 +10,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,9 @@ from torch import nn
 
 from myosweep.errors import InputError
 from myosweep.io.files import write_text
-from myosweep.networks import create, multiple_of
+from myosweep.networks import create, module_of, multiple_of
 from myosweep.progress import SECONDS_BETWEEN_LINES, announce, log, track
+from myosweep.training.annotation_schedule import keep_annotations
 from myosweep.training.augmentation import augment
 from myosweep.training.cases import TrainingCase, check_cases
 from myosweep.training.checkpoints import load_checkpoint, only_one, save_checkpoint
@@ -36,7 +37,7 @@ from myosweep.training.data import (
     position_channel,
     uniform_shape,
 )
-from myosweep.training.device import LAYOUT, autocast, set_up_torch
+from myosweep.training.device import LAYOUT, autocast, lay_out, set_up_torch
 from myosweep.training.guides import NothingToPropagate
 from myosweep.training.model import Description, save_model
 from myosweep.training.objectives import Objective, objective_of
@@ -113,6 +114,7 @@ def train(
         structures = {name: structures[name] for name in learned}
         training = [samples[case.case] for case in used if case.split == "train"]
         validation = [samples[case.case] for case in used if case.split == "validation"]
+        training = _with_annotations(training, network, network_settings)
         _check_presence(training, structures)
         if not validation:
             announce(
@@ -123,7 +125,7 @@ def train(
         )
         torch.manual_seed(derived_seed(seed, "weights"))
         module = create(network, seen + options.position, len(structures) + 1, network_settings)
-        module = module.to(device).to(memory_format=LAYOUT)  # type: ignore[call-overload]
+        module = lay_out(module.to(device))
         objective = objective_of(network, network_settings, options)
         run = _Run(
             network, module, objective, options, seen, shape, device, seed, list(structures), checkpoint_dir
@@ -372,6 +374,20 @@ def _mean(values: np.ndarray) -> float | None:  # type: ignore[type-arg]
 
 def _copied(network: nn.Module) -> Weights:
     return {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
+
+
+def _with_annotations(samples: list[Sample], network: str, settings: dict[str, Any]) -> list[Sample]:
+    """The samples, of whose labels those slices are left that the network's supervision has."""
+    module = module_of(network)
+    if not hasattr(module, "annotated"):
+        return samples
+    kept = module.annotated(module.Settings(**settings), [sample.shape[0] for sample in samples])
+    if kept is None:
+        return samples
+    return [
+        replace(sample, target=keep_annotations(sample.target, slices))
+        for sample, slices in zip(samples, kept, strict=True)
+    ]
 
 
 def _check_presence(learned: list[Sample], structures: dict[str, int]) -> None:

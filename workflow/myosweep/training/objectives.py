@@ -87,9 +87,9 @@ class WholeVolume:
 
 
 def objective_of(network: str, settings: dict[str, Any], options: TrainingSettings) -> Objective:
-    """What a network brings along (`objective(settings)` of its module), or `WholeVolume`."""
+    """What a network brings along (`objective(settings, options)` of its module), or `WholeVolume`."""
     module = module_of(network)
     if hasattr(module, "objective"):
-        own: Objective = module.objective(module.Settings(**settings))
+        own: Objective = module.objective(module.Settings(**settings), options)
         return own
     return WholeVolume(*options.loss_weights)

@@ -259,7 +259,11 @@ class Propagation:
         return [list(network.parameters())]
 
     def losses(
-        self, network: nn.Module, channels: torch.Tensor, target: torch.Tensor
+        self,
+        network: nn.Module,
+        channels: torch.Tensor,
+        target: torch.Tensor,
+        confidence: torch.Tensor | None = None,
     ) -> Iterator[tuple[int, torch.Tensor]]:
         """The losses of a batch, one per part; each is to be stepped before the next is asked for.
 

@@ -74,7 +74,7 @@ class Siamese(nn.Module):
         )
         self.head = Conv(widths[0], 2)
         self.after_encoder, self.after_memory, self.after_stage = map(nn.Dropout, settings.dropout)
-        self.balance = nn.Parameter(torch.zeros(2)) if settings.loss == "tversky" else None
+        self.balance = nn.Parameter(torch.zeros(2)) if settings.index == "tversky" else None
 
     def forward(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Logits of a window from its channels and the masks fed back.
