@@ -48,6 +48,7 @@ def test_four_keys_are_enough() -> None:
         "use": "shape",
         "ends": "cut",
         "smoothing_voxels": 7,
+        "smoothing": "twicing",
         "smooth_3d": False,
     }
     assert complete["confidence"] == {

@@ -43,12 +43,42 @@ def block(component, rows, columns, value=FULL):
 
 
 def test_the_kernel_is_a_gaussian_of_seven_taps():
-    kernel = smoothing_kernel(7)
+    kernel = smoothing_kernel(7, "gaussian")
     assert kernel.sum() == pytest.approx(1)
     np.testing.assert_allclose(kernel, kernel[::-1])
     assert np.sqrt((kernel * np.arange(-3, 4) ** 2).sum()) == pytest.approx(1.4, abs=0.07)
     with pytest.raises(InputError, match="odd"):
         smoothing_kernel(4)
+    with pytest.raises(InputError, match="twicing or gaussian"):
+        smoothing_kernel(7, "box")
+
+
+def test_twicing_smooths_and_has_no_second_moment():
+    kernel, gaussian = smoothing_kernel(7), np.pad(smoothing_kernel(7, "gaussian"), 3)
+    offsets = np.arange(-6, 7)
+    assert kernel.sum() == pytest.approx(1)
+    assert (kernel * offsets**2).sum() == pytest.approx(0, abs=1e-12)
+    # Of white noise it leaves half the variance; a Gaussian a fifth.
+    assert (kernel**2).sum() < 0.5
+    np.testing.assert_allclose(kernel, 2 * gaussian - np.convolve(gaussian[3:-3], gaussian[3:-3]))
+
+
+def test_twicing_keeps_the_area_of_discs():
+    # A Gaussian moves a border of radius 10 by sigma^2 / (2 r) = 0.09 voxels: 1.9 % of the area. 40 centres,
+    # since the grid alone makes 2 % of one disc.
+    grid = Grid((32, 32, 40), (1.0, 1.0, 1.0), np.zeros(3), np.eye(3))
+    rows, columns = np.mgrid[:320, :320] / 10
+    array = np.zeros((*grid.shape, 2), np.uint8)
+    for plane, (row, column) in zip(array, np.random.default_rng(3).uniform(15, 17, (40, 2)), strict=True):
+        part = (np.hypot(rows - row, columns - column) < 10).reshape(32, 10, 32, 10).mean(axis=(1, 3))
+        plane[..., 0] = np.rint(FULL * part)
+    lost = {}
+    for smoothing in ("twicing", "gaussian"):
+        volume, about = Volume(array, grid), [summary("GM")]
+        labels, _ = merge_labels([volume], about, grid, STRUCTURES, smoothing=smoothing)
+        lost[smoothing] = 100 * (1 - (labels.array == 1).sum() / (40 * np.pi * 100))
+    assert lost["gaussian"] == pytest.approx(1.9, abs=0.6)
+    assert abs(lost["twicing"]) < 0.5 * lost["gaussian"]
 
 
 def brute_force(array, kernel):
@@ -65,7 +95,7 @@ def brute_force(array, kernel):
                     w = kernel[dy + reach] * kernel[dx + reach]
                     total += w * values[z, b, a]
                     weight += w
-        out[z, y, x] = total / weight
+        out[z, y, x] = total / weight if weight >= 0.25 else values[z, y, x]
     return out
 
 

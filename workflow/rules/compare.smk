@@ -23,6 +23,7 @@ if "simulate" in SETTINGS:
         params:
             settings=SETTINGS["comparison"],
             smoothing_voxels=SETTINGS["labels"]["smoothing_voxels"],
+            smoothing=SETTINGS["labels"]["smoothing"],
             smooth_3d=SETTINGS["labels"]["smooth_3d"],
             ends=SETTINGS["labels"]["ends"],
             code=code_of("compare_interpolations"),

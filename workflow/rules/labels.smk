@@ -57,6 +57,7 @@ rule merge_labels:
     params:
         structures=SETTINGS["structures"],
         smoothing_voxels=SETTINGS["labels"]["smoothing_voxels"],
+        smoothing=SETTINGS["labels"]["smoothing"],
         smooth_3d=SETTINGS["labels"]["smooth_3d"],
         ends=SETTINGS["labels"]["ends"],
         names=segment_names,

@@ -17,6 +17,7 @@ table = compare(
     params.settings["spacing_mm"],
     {(path.parent.name, path.stem): read_volume(path) for path in map(Path, snakemake.input.images)},
     smoothing_voxels=params.smoothing_voxels,
+    smoothing=params.smoothing,
     smooth_3d=params.smooth_3d,
     ends=params.ends,
 )

@@ -20,6 +20,7 @@ labels, summary = merge_labels(
     grid,
     params.structures,
     smoothing_voxels=params.smoothing_voxels,
+    smoothing=params.smoothing,
     smooth_3d=params.smooth_3d,
     interpolation=snakemake.wildcards.method,
     ends=params.ends,

@@ -55,6 +55,7 @@ def compare(
     images: Mapping[tuple[str, str], Volume] | None = None,
     *,
     smoothing_voxels: int = 7,
+    smoothing: str = "twicing",
     smooth_3d: bool = False,
     ends: str = "cut",
 ) -> pd.DataFrame:
@@ -95,7 +96,14 @@ def compare(
     rows: list[dict[str, Any]] = []
     for description, every, wobble in track(tasks, len(tasks), "annotations compared"):
         rows += _compare_one(
-            description, every, wobble, methods, spacing_mm, images or {}, smoothing_voxels, smooth_3d, ends
+            description,
+            every,
+            wobble,
+            methods,
+            spacing_mm,
+            images or {},
+            {"smoothing_voxels": smoothing_voxels, "smoothing": smoothing, "smooth_3d": smooth_3d},
+            ends,
         )
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -113,8 +121,7 @@ def _compare_one(
     methods: Sequence[str],
     spacing_mm: float,
     images: Mapping[tuple[str, str], Volume],
-    smoothing_voxels: int,
-    smooth_3d: bool,
+    smoothed: Mapping[str, Any],
     ends: str,
 ) -> Iterator[dict[str, Any]]:
     case = Redrawing(description)
@@ -149,8 +156,7 @@ def _compare_one(
             *_spread(fractions, summaries),
             truth.grid,
             LABELS,
-            smoothing_voxels=smoothing_voxels,
-            smooth_3d=smooth_3d,
+            **smoothed,
         )
         measured = evaluate(labels, truth, LABELS)
         frames = {

@@ -74,7 +74,7 @@ class Settings:
     annotate_ends: bool = True
     wobble_mm: float = 0.4
     wobble_length_mm: float = 8.0
-    truth_spacing_mm: float = 1.0
+    truth_spacing_mm: float = 0.5
     leg_scale: float = 1.0
     compress: bool = False
 

@@ -167,7 +167,8 @@ def _labels(settings: Mapping[str, Any]) -> str:
     width = part.get("smoothing_voxels")
     if width and width > 1:
         where = "in three dimensions" if part.get("smooth_3d") else "within slices"
-        text += f"They were smoothed {where} over {width} voxels. "
+        kind = " (Gaussian, corrected to keep curved borders)" if part.get("smoothing") == "twicing" else ""
+        text += f"They were smoothed {where} over {width} voxels{kind}. "
     if part.get("use"):
         text += f"Training and tables of one source take labels_{part['use']}. "
     return text.strip()
@@ -179,13 +180,26 @@ def _confidence(settings: Mapping[str, Any]) -> str:
         return ""
     where = {
         "slices": "of each z slice of the volumes",
-        "frames": "of each recorded frame before compounding",
-    }
-    return (
-        "Confidence maps (random walks, Karamalis et al. 2012) were computed "
-        f"{where.get(str(part.get('where')), '')} with alpha {part.get('alpha')}, "
-        f"beta {part.get('beta')}, gamma {part.get('gamma')}."
-    ).replace("  ", " ")
+        "frames": "of each recorded frame, along its beams, and compounded as the frames were",
+    }.get(str(part.get("where")), "")
+    if part.get("method") == "directed":
+        made = f"row by row (Hung et al. 2020; alpha {part.get('alpha')})"
+    else:
+        sink = {
+            "all": "the far end of every beam",
+            "middle": "the far end of the middle beam",
+            "minimum": "the darkest far end of a beam",
+            "everywhere": "absorption at every pixel",
+        }.get(str(part.get("sink")), "")
+        made = (
+            f"by random walks (Karamalis et al. 2012; alpha {part.get('alpha')}, beta {part.get('beta')}, "
+            f"gamma {part.get('gamma')}" + (f"; the walk ends in vain at {sink})" if sink else ")")
+        )
+    scaled = {
+        "image": " Grey values were scaled by the range of each image.",
+        "fixed": " Grey values were scaled alike in all images, so that maps can be compared.",
+    }.get(str(part.get("normalisation")), "")
+    return f"Confidence maps were computed {where}, {made}.{scaled}"
 
 
 def _segmentation(settings: Mapping[str, Any]) -> str:
