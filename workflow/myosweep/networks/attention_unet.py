@@ -10,9 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from myosweep.errors import InputError
+from myosweep.networks.levels import check_dropout, check_levels, each_axis, multiple_of_strides
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,44 +39,25 @@ class Settings:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        where = "settings of attention_unet"
-        if len(self.channels) < 2 or min(self.channels) < 2:
-            raise InputError(
-                f"{where}, channels",
-                f"{list(self.channels)}",
-                "two or more numbers from 2",
-                "give one per level",
-            )
-        if len(self.strides) != len(self.channels) - 1:
-            raise InputError(
-                f"{where}, strides",
-                f"{len(self.strides)} for {len(self.channels)} levels",
-                "one fewer than channels",
-                "give one stride between each level and the next",
-            )
-        if not 0 <= self.dropout < 1:
-            raise InputError(
-                f"{where}, dropout", f"{self.dropout}", "a share from 0 to below 1", "correct it"
-            )
+        check_levels("attention_unet", self.channels, self.strides, least=2)
+        check_dropout("attention_unet", self.dropout)
 
 
 def multiple(settings: Settings) -> tuple[int, int, int]:
     """What the numbers of voxels along (z, y, x) must be a multiple of."""
-    z, y, x = np.prod([np.broadcast_to(stride, 3) for stride in settings.strides], axis=0)
-    return int(z), int(y), int(x)
+    return multiple_of_strides(settings.strides)
 
 
 def build(in_channels: int, out_channels: int, settings: Settings) -> nn.Module:
     """Build the network; it returns logits."""
     from monai.networks.nets.attentionunet import AttentionUnet
 
-    strides: Any = tuple(tuple(np.broadcast_to(stride, 3).tolist()) for stride in settings.strides)
     network: nn.Module = AttentionUnet(
         spatial_dims=3,
         in_channels=in_channels,
         out_channels=out_channels,
         channels=tuple(settings.channels),
-        strides=strides,
+        strides=each_axis(settings.strides),  # type: ignore[arg-type]
         dropout=settings.dropout,
     )
     return network

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from myosweep.errors import InputError
+from myosweep.networks.levels import check_dropout, check_levels, each_axis, multiple_of_strides
 
 if TYPE_CHECKING:
     from torch import nn
@@ -54,46 +53,27 @@ class Settings:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        where = "settings of unet"
-        if len(self.channels) < 2 or min(self.channels) < 1:
-            raise InputError(
-                f"{where}, channels",
-                f"{list(self.channels)}",
-                "two or more positive numbers",
-                "give one per level",
-            )
-        if len(self.strides) != len(self.channels) - 1:
-            raise InputError(
-                f"{where}, strides",
-                f"{len(self.strides)} for {len(self.channels)} levels",
-                "one fewer than channels",
-                "give one stride between each level and the next",
-            )
+        check_levels("unet", self.channels, self.strides)
+        check_dropout("unet", self.dropout)
         if self.norm not in ("instance", "batch"):
-            raise InputError(f"{where}, norm", f"'{self.norm}'", "instance or batch", "correct it")
-        if not 0 <= self.dropout < 1:
-            raise InputError(
-                f"{where}, dropout", f"{self.dropout}", "a share from 0 to below 1", "correct it"
-            )
+            raise InputError("settings of unet, norm", f"'{self.norm}'", "instance or batch", "correct it")
 
 
 def multiple(settings: Settings) -> tuple[int, int, int]:
     """What the numbers of voxels along (z, y, x) must be a multiple of."""
-    z, y, x = np.prod([np.broadcast_to(stride, 3) for stride in settings.strides], axis=0)
-    return int(z), int(y), int(x)
+    return multiple_of_strides(settings.strides)
 
 
 def build(in_channels: int, out_channels: int, settings: Settings) -> nn.Module:
     """Build the network; it returns logits."""
     from monai.networks.nets.unet import UNet
 
-    strides: Any = tuple(tuple(np.broadcast_to(stride, 3).tolist()) for stride in settings.strides)
     network: nn.Module = UNet(
         spatial_dims=3,
         in_channels=in_channels,
         out_channels=out_channels,
         channels=tuple(settings.channels),
-        strides=strides,
+        strides=each_axis(settings.strides),  # type: ignore[arg-type]
         num_res_units=settings.residual_units,
         act=("leakyrelu", {"negative_slope": 0.01, "inplace": True}),
         norm=(settings.norm, {"affine": True}),

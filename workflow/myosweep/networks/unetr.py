@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from myosweep.errors import InputError
+from myosweep.networks.levels import check_dropout
 
 if TYPE_CHECKING:
     from torch import nn
@@ -74,10 +75,7 @@ class Settings:
                 "a multiple of heads",
                 "correct either",
             )
-        if not 0 <= self.dropout < 1:
-            raise InputError(
-                f"{where}, dropout", f"{self.dropout}", "a share from 0 to below 1", "correct it"
-            )
+        check_dropout("unetr", self.dropout)
 
 
 def multiple(settings: Settings) -> tuple[int, int, int]:

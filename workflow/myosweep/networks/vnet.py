@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from myosweep.errors import InputError
+from myosweep.networks.levels import check_dropout
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,10 +30,7 @@ class Settings:
     dropout: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0 <= self.dropout < 1:
-            raise InputError(
-                "settings of vnet, dropout", f"{self.dropout}", "a share from 0 to below 1", "correct it"
-            )
+        check_dropout("vnet", self.dropout)
 
 
 def multiple(settings: Settings) -> tuple[int, int, int]:
