@@ -119,6 +119,15 @@ def foretold_voxels(case):
     return math.prod(grid["size"]) if grid else 0
 
 
+def megabytes_by_voxels(least, bytes_per_voxel):
+    """Memory of a job on a case's grid, measured on a full-size leg; more at each retry."""
+
+    def needed(wildcards, attempt):
+        return int((least + foretold_voxels(wildcards.case) * bytes_per_voxel / 1e6) * 1.5 ** (attempt - 1))
+
+    return needed
+
+
 def compounding_megabytes(wildcards, input, attempt):
     """Memory of compounding: volume, coverage and one more byte per voxel, sums of slabs, the frames read last."""
     voxels = foretold_voxels(wildcards.case)
@@ -270,11 +279,6 @@ def segment_names(wildcards):
     """What segments' names mean, for a case with labels or a reference of somebody's."""
     given = given_labels(wildcards.case) or reference_of(wildcards)
     return SETTINGS["recordings"]["contour_names"] if given else {}
-
-
-def segmentation_megabytes(wildcards, attempt):
-    """Memory of writing labels for 3D Slicer: the volume, what reads and what writes it."""
-    return int((500 + foretold_voxels(wildcards.case) * 5e-6) * 1.5 ** (attempt - 1))
 
 
 def is_labelled(case):

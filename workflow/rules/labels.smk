@@ -18,7 +18,7 @@ rule interpolate_labels:
         "../../envs/myosweep.yaml"
     threads: processors(1)
     resources:
-        mem_mb=megabytes(1000, 20),
+        mem_mb=megabytes_by_voxels(800, 18),
     params:
         sweeps=lambda wildcards: described(rows_of(wildcards)),
         images=images_of_acquisition,
@@ -53,7 +53,7 @@ rule merge_labels:
         "../../envs/myosweep.yaml"
     threads: processors(1)
     resources:
-        mem_mb=megabytes(1000, 60),
+        mem_mb=megabytes_by_voxels(600, 10),
     params:
         structures=SETTINGS["structures"],
         smoothing_voxels=SETTINGS["labels"]["smoothing_voxels"],
@@ -81,7 +81,7 @@ rule export_segmentation:
         "../../envs/myosweep.yaml"
     threads: processors(1)
     resources:
-        mem_mb=segmentation_megabytes,
+        mem_mb=megabytes_by_voxels(500, 5),
     params:
         structures=SETTINGS["structures"],
         code=code_of("export_segmentation", "resources/colours.json"),

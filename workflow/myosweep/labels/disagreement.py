@@ -55,6 +55,8 @@ def disagreement_of(
             square = np.rint((own - fractions[z][known].astype(np.float32)) ** 2 / _UNIT)
             total[z][known] = np.minimum(total[z][known] + square, _LARGEST).astype(np.uint16)
             count[z][known] += 1
+        # Two compounded volumes of a full-size leg at a time would be 4 GB more.
+        del made
     for z in range(grid.shape[0]):
         seen = count[z] > 1
         variance = total[z][seen].astype(np.float32) * _UNIT / count[z][seen]
