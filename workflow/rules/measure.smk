@@ -14,7 +14,7 @@ rule evaluate:
         "../../envs/myosweep.yaml"
     threads: processors(1)
     resources:
-        mem_mb=megabytes(1200, 60),
+        mem_mb=megabytes_by_voxels(800, 13),
     params:
         structures=SETTINGS["structures"],
         names=segment_names,
