@@ -388,13 +388,13 @@ def tested_split(row):
 
 
 def model_of_training(wildcards):
-    return TRAINED[wildcards.training.split("/")[0]]
+    return TRAINED[Path(wildcards.training).parts[0]]
 
 
 def learned_structures(wildcards):
     """What a network learns: one structure where it is binary, else all."""
     if model_of_training(wildcards).binary:
-        return [wildcards.training.split("/")[-1]]
+        return [Path(wildcards.training).name]
     return list(SETTINGS["structures"])
 
 
@@ -402,7 +402,7 @@ def splits_of(training):
     """The split of every case for a training: that of the table, or that of the training's fold."""
     if not FOLDS:
         return {case: TABLES.cases[case].split for case in TABLES.included}
-    fold = int(training.split("/")[1].removeprefix("fold"))
+    fold = int(Path(training).parts[1].removeprefix("fold"))
     splits = fold_splits(participants(), FOLDS, fold, SETTINGS["seed"])
     return {case: splits[TABLES.cases[case].participant] for case in TABLES.included}
 
@@ -436,7 +436,7 @@ def trainings_of(model, folds=range(1, FOLDS + 1)):
     """What is trained for a model: itself, or one network per fold, or per structure where it is binary."""
     levels = [[model], [f"fold{fold}" for fold in folds], list(SETTINGS["structures"])]
     used = [levels[0], *([levels[1]] if FOLDS else []), *([levels[2]] if TRAINED[model].binary else [])]
-    return ["/".join(parts) for parts in itertools.product(*used)]
+    return [str(Path(*parts)) for parts in itertools.product(*used)]
 
 
 def model_files(wildcards):
