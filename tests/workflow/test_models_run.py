@@ -1,0 +1,77 @@
+"""Models by name in whole runs: folds, a loss with the confidence map, one network per structure, a guide."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+TARGET = "results/volumes.csv"
+STRUCTURES = {"GM": 1, "GL": 2, "SOL": 3}
+UNET = {"epochs": 2, "spacing_mm": 6.0, "channels": [4, 8], "strides": [2]}
+IFSSNET = {
+    "epochs": 1,
+    "spacing_mm": [6.0, 6.0, 12.0],
+    "widths": [8, 8],
+    "pooling": [2, 2],
+    "rates": [1, 2],
+    "extent": 4,
+    "reach": 3,
+}
+
+
+def description(workflow, training):
+    return json.loads(workflow.path(f"results/train/{training}/model.json").read_text())
+
+
+def test_each_case_is_segmented_by_networks_that_never_saw_it(finished):
+    finished.configure(
+        segmentation={"models": ["unet_1ch_CEconf", "ifssnet"], "folds": 3, "unet": UNET, "ifssnet": IFSSNET}
+    )
+    finished.run(TARGET)
+    with open(finished.path(TARGET), newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if not row["source"].startswith("labels_")]
+    assert len(rows) == 3 * 3 * 2
+    folds = {row["case"]: row["split"] for row in rows}
+    assert set(folds.values()) == {"fold1", "fold2", "fold3"}
+    for case, fold in folds.items():
+        unet = description(finished, f"unet_1ch_CEconf/{fold}")
+        assert unet["channels"] == ["image"]
+        assert unet["training_settings"]["loss"] == "CEconf"
+        networks = [unet]
+        for name, value in STRUCTURES.items():
+            binary = description(finished, f"ifssnet/{fold}/{name}")
+            assert binary["structures"] == {name: value}
+            networks.append(binary)
+        for network in networks:
+            assert case not in network["participants"]["train"]
+            assert len(network["participants"]["train"]) == 2
+    propagated = [row for row in rows if row["source"] == "ifssnet"]
+    assert all(row["status"] == "measured" and float(row["volume_ml"]) > 0 for row in propagated)
+    # A binary network's folder, taken as it is, trains nothing.
+    finished.configure(
+        segmentation={
+            "models": ["given"],
+            "folds": 0,
+            "pretrained": {"given": "results/train/ifssnet/fold1"},
+            "channels": ["image", "confidence"],
+        }
+    )
+    assert "train" not in finished.jobs_run(TARGET)
+
+
+def test_an_edit_of_one_network_trains_that_one_alone(finished):
+    finished.configure(
+        segmentation={
+            "models": ["unet", "unet_s_r_clstm"],
+            "unet_s_r_clstm": {"epochs": 1, "spacing_mm": 8.0},
+        }
+    )
+    finished.run("results/train/unet_s_r_clstm/model.json", "results/train/unet/model.json")
+    path = "workflow/myosweep/networks/unet_s_r_clstm.py"
+    finished.path(path).write_text(finished.path(path).read_text() + "\n# another word\n")
+    plan = finished.run(
+        "--dry-run", "results/train/unet_s_r_clstm/model.json", "results/train/unet/model.json"
+    )
+    text = plan.stdout + plan.stderr
+    assert "Training model unet_s_r_clstm" in text
+    assert "Training model unet\n" not in text
