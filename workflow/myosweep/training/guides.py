@@ -58,4 +58,11 @@ def guiding_slices(
         )
     first = int(least.argmax())
     chosen = np.flatnonzero(annotated) if everything else np.arange(first, first + window)
-    return {int(index): np.ascontiguousarray(fractions[1, index]) for index in chosen}
+    return {int(index): _part_of_known(fractions[:, index]) for index in chosen}
+
+
+def _part_of_known(slices: Floats) -> NDArray[np.float32]:
+    """The structure's part of what is known of each voxel: an outlined frame is thinner than a voxel."""
+    known = slices.sum(axis=0)
+    part: NDArray[np.float32] = np.divide(slices[1], known, out=np.zeros_like(known), where=known > 0)
+    return part

@@ -18,14 +18,12 @@ from myosweep.training.data import (
     UNKNOWN,
     classes_of,
     mirrored,
-    pad_channels,
-    pad_fractions,
-    padding,
     position_channel,
     prepare_channels,
     uniform_shape,
 )
 from myosweep.training.device import autocast, lay_out, set_up_torch
+from myosweep.training.fields import cut, field_corner, field_shape, guided_box, margin_of, put_back
 from myosweep.training.guides import NothingToPropagate
 from myosweep.training.lattice import Floats, Lattice
 from myosweep.training.model import Description, load_model
@@ -132,22 +130,27 @@ def _scores(
     spacing = _spacing(description)
     lattice = Lattice.of(image.grid, spacing)
     channels, black = prepare_channels(image, confidence, side, description.channels, lattice, "the image")
-    shape = uniform_shape(
-        [channels.shape[1:], tuple(description.shape)],
-        multiple_of(description.network, description.network_settings),
-    )
-    seen = pad_channels(channels, black, shape)
-    if description.training_settings["position"]:
-        seen = np.concatenate([seen, position_channel(shape, spacing[0])])
-    fractions = None
+    fractions, box = None, None
+    size: tuple[int, ...] = channels.shape[1:]
     if is_guided(description.network):
         fractions = _guide_fractions(guide, image, lattice, description.structures, side)
-        fractions = pad_fractions(fractions, shape)
+        margin = margin_of(description.network_settings)
+        if margin:
+            box = guided_box(fractions, int(description.network_settings["window"]))
+            size = field_shape(size, box, margin, spacing)
+    shape = uniform_shape(
+        [size, tuple(description.shape)], multiple_of(description.network, description.network_settings)
+    )
+    corner = field_corner(channels.shape[1:], box, shape)
+    seen = cut(channels, corner, shape, black)
+    if description.training_settings["position"]:
+        seen = np.concatenate([seen, position_channel(shape, spacing[0])])
+    if fractions is not None:
+        fractions = cut(fractions, corner, shape)
     network = lay_out(network.to(device))
     with autocast(device, str(description.training_settings["precision"])):
         scores = probabilities(network, description.network, seen, device, fractions)
-    inner = (slice(None), *padding(channels.shape[1:], shape))
-    scores = np.ascontiguousarray(scores[inner])
+    scores = put_back(scores, corner, channels.shape[1:])
     if not np.isfinite(scores).all():
         raise InputError(folder, "probabilities that are not numbers", "numbers", "train the model again")
     return scores, channels[0] > black[0]
