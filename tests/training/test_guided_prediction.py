@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from myosweep.errors import InputError
 from myosweep.io.volumes import Volume
 from myosweep.models import model_folders, network_in
@@ -111,6 +113,16 @@ def test_a_frame_counts_whole_however_thin_it_is() -> None:
     assert all(np.array_equal(mask, fractions[1, 2] > 0) for mask in masks.values())
 
 
+@given(first=st.integers(0, 20), step=st.just(4))
+def test_frames_at_the_network_s_spacing_are_always_enough(first: int, step: int) -> None:
+    """Three frames with what is interpolated between them, wherever the network's slices of 4 begin."""
+    dense = np.zeros((2, 40, 3, 3), dtype=np.float32)
+    dense[1, first : first + 2 * step + 1] = 1
+    fractions = dense.reshape(2, 10, 4, 3, 3).mean(axis=2)
+    masks = guiding_slices(fractions, 3, everything=False)
+    assert all(np.array_equal(mask, np.ones((3, 3))) for mask in masks.values())
+
+
 def test_a_structure_that_nobody_drew_is_unknown(model: Path) -> None:
     image, _, labels = spindles(21)
     guide = few(labels, (26, 30, 34), ("GM", "SOL"))
@@ -123,6 +135,7 @@ def test_frames_too_far_apart_are_refused_with_the_distance_to_draw_at(model: Pa
     with pytest.raises(InputError, match="no 3 of them neighbours") as problem:
         predict(model_folders(model, STRUCTURES), image, None, "right", few(labels, (10, 30, 50)))
     assert "spacing_mm" in str(problem.value)
+    assert "GM: " in problem.value.found
     with pytest.raises(InputError, match="labels on a few slices"):
         predict(model_folders(model, STRUCTURES), image, None, "right", None)
     with pytest.raises(NothingToPropagate):

@@ -13,8 +13,10 @@ class NothingToPropagate(InputError):
     """A case has too few annotated slices of a structure to start from."""
 
 
-# A slice counts as annotated where this part of what is known on the best known one is known on it.
-KNOWN_PART = 0.5
+# A slice counts as annotated where this part of what is known on the best known one is known on it. A single
+# frame that somebody drew may be a tenth of the network's slice, and three at the network's spacing, with
+# what is interpolated between them, begin and end somewhere within their slices.
+KNOWN_PART = 0.05
 
 
 def guiding_slices(
@@ -45,7 +47,9 @@ def guiding_slices(
     """
     known = fractions.sum(axis=(0, 2, 3))
     annotated = (known > KNOWN_PART * known.max()) & (known > 0)
-    area = np.where(annotated, fractions[1].sum(axis=(1, 2)), 0.0)
+    area = np.zeros(len(known))
+    for index in np.flatnonzero(annotated):
+        area[index] = _part_of_known(fractions[:, index]).sum()
     runs = np.lib.stride_tricks.sliding_window_view(area, window) if len(area) >= window else area[:0]
     least = runs.min(axis=1) if len(runs) else np.zeros(1)
     if not least.max() > 0:

@@ -79,7 +79,7 @@ def predict(
         )
     folders = [model_dirs] if isinstance(model_dirs, str | Path) else list(model_dirs)
     found: dict[str, Floats] = {}
-    missing: list[str] = []
+    missing: dict[str, NothingToPropagate] = {}
     values: dict[str, int] = {}
     for folder in folders:
         network, description = load_model(folder)
@@ -88,22 +88,23 @@ def predict(
         try:
             scores, known = _scores(folder, network, description, image, confidence, side, guide)
         except NothingToPropagate as problem:
-            missing.append(str(problem))
+            missing[", ".join(description.structures)] = problem
             continue
         _keep_near(scores, known, _spacing(description)[::-1], reach_mm)
         if largest_component:
             _keep_largest(scores, list(description.structures))
         found |= dict(zip(description.structures, scores[1:], strict=True))
         rest = scores[0]
-    for problem_text in missing:
-        announce(f"left unknown: {problem_text}")
     if not found:
+        first = next(iter(missing.values()))
         raise InputError(
             "the labels of the case",
-            "; ".join(missing),
-            "labels that can be propagated",
-            "annotate it, or segment it with a network that needs no annotation",
+            "; ".join(f"{name}: {why.found}" for name, why in missing.items()),
+            first.expected,
+            f"{first.remedy}; or segment it with a network that needs no annotation",
         )
+    for name, why in missing.items():
+        announce(f"{name} is left unknown: found {why.found}; expected {why.expected}")
     # A network of its own for each structure: what is less probable than not is background.
     background = rest if len(folders) == 1 else np.full_like(rest, 0.5)
     scores = np.ascontiguousarray(mirrored(np.stack([background, *found.values()]), side))
