@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from myosweep.errors import InputError
 from myosweep.networks import NETWORKS, complete_settings, create, module_of, multiple_of
 from myosweep.settings import known_networks
 from myosweep.training.losses import segmentation_loss
+from myosweep.training.settings import split_settings
 
 torch.set_num_threads(1)
 
@@ -75,7 +77,8 @@ def test_the_loss_falls_clearly_in_a_few_steps(name: str) -> None:
 )
 def test_presets_are_settings(name: str, preset: str) -> None:
     given = module_of(name).PRESETS[preset]
-    complete = complete_settings(name, given)
+    training, network = split_settings(name, given)
+    complete = {**asdict(training), **network}
     assert {key: complete[key] for key in given} == given
 
 

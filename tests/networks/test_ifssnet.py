@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -14,9 +14,12 @@ from myosweep.networks.ifssnet import Settings
 from myosweep.networks.modules.atrous import Pyramid, Separable
 from myosweep.networks.modules.siamese import Siamese
 from myosweep.networks.modules.slices import Conv, same_weights, to_slices, to_windows
+from myosweep.training.settings import split_settings
 from torch.nn import functional
 
 SMALL: dict[str, Any] = {"widths": (8, 8, 12), "pooling": (2, 2, 1), "extent": 4, "dropout": (0, 0, 0)}
+# The paper's numbers, without those of its training.
+PAPER = Settings(**split_settings("ifssnet", ifssnet.PRESETS["paper"])[1])
 
 
 def network_of(**changes: Any) -> Siamese:
@@ -42,7 +45,7 @@ def test_the_encoder_has_the_weights_of_the_paper_s_layers() -> None:
     1-30: 108 + 30 + 30 + 60 = 228; 30-30: 3240 + 900 + 30 + 60 = 4230; 30-60: 3240 + 1800 + 60 + 120 = 5220;
     60-60: 6480 + 3600 + 60 + 120 = 10260; 60-120: 6480 + 7200 + 120 + 240 = 14040.
     """
-    network = Siamese(1, Settings())
+    network = Siamese(1, PAPER)
     assert [count(stage) for stage in network.encoder] == [228, 4230, 5220, 10260, 14040]
 
 
@@ -56,7 +59,7 @@ def test_the_rest_has_the_weights_of_the_paper_s_layers() -> None:
     def refinement(a: int, b: int) -> int:
         return 4 * a * b + b + 2 * (27 * b + b * b + b) + 2 * b
 
-    network = Siamese(1, Settings())
+    network = Siamese(1, PAPER)
     assert count(network.match) == 2 * (3 * 240 * 120 + 120 + 2 * (16 * 120 * 120 + 120)) == 1_095_120
     assert count(network.residual) == 2 * (27 * 120 * 120 + 120) == 777_840
     assert count(network.memory) == 4 * 120 * (9 * 240 + 1) == 1_037_280
@@ -74,7 +77,7 @@ def test_512_pixels_end_in_16() -> None:
 
     Columns are fewer, to spare time.
     """
-    network = Siamese(1, Settings()).eval()
+    network = Siamese(1, PAPER).eval()
     with torch.inference_mode():
         maps = network.encode(torch.zeros(1, 1, 3, 512, 32))
         assert maps.end.shape == (3, 120, 16, 1)
@@ -86,7 +89,7 @@ def test_512_pixels_end_in_16() -> None:
             (120, 32, 2),
         ]
 
-    network = Siamese(1, Settings()).eval()
+    network = Siamese(1, PAPER).eval()
     assert network(torch.zeros(1, 1, 3, 64, 96), torch.zeros(1, 3, 64, 96)).shape == (1, 2, 3, 64, 96)
 
 
@@ -224,7 +227,7 @@ def test_ablations_take_away_what_they_say() -> None:
 def test_the_thesis_s_variants_differ_by_one_setting() -> None:
     assert ifssnet.PRESETS["pgnet"] == {"memory": "none"}
     assert ifssnet.PRESETS["segnet"] == {"index": "dice"}
-    for changes in ifssnet.PRESETS.values():
+    for changes in (changes for name, changes in ifssnet.PRESETS.items() if name != "paper"):
         assert asdict(Settings(**changes)) == {**asdict(Settings()), **changes}
 
 
@@ -250,13 +253,14 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 
 
 def test_pooling_sets_what_sizes_must_be_a_multiple_of() -> None:
-    assert ifssnet.multiple(Settings()) == (1, 32, 32)
+    assert ifssnet.multiple(PAPER) == (1, 32, 32)
     assert ifssnet.multiple(Settings(**SMALL)) == (1, 4, 4)
 
 
 def test_the_published_code_s_numbers_can_be_set() -> None:
     deep = [[1, 6, 12, 18], [1, 6, 12, 18], [1, 4, 6, 8], [1, 2, 4, 6], [1, 2, 4, 6]]
-    settings = Settings(widths=(30, 30, 60, 120, 120), rates=deep, memory_kernel=1)
+    changes = {"widths": (30, 30, 60, 120, 120), "rates": deep, "memory_kernel": 1}
+    settings = replace(PAPER, **changes)
     network = Siamese(1, settings).eval()
     assert network(torch.zeros(1, 1, 3, 32, 32), torch.zeros(1, 3, 32, 32)).shape == (1, 2, 3, 32, 32)
 
@@ -279,6 +283,10 @@ def test_the_published_code_s_numbers_can_be_set() -> None:
         {"index": "focal"},
         {"l2": -1},
         {"parts": 0},
+        {"lead": -1},
+        {"lead": 2, "reach": 0},
+        {"balance_rate": -1},
+        {"margin_mm": -1},
         {"supervision": "none"},
         {"annotated_percent": 0},
         {"dropout": (0.1, 1.0, 0.1)},

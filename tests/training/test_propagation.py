@@ -18,7 +18,16 @@ from myosweep.training.propagation import Propagation, propagate, strands
 from myosweep.training.settings import TrainingSettings
 from torch import nn
 
-SMALL: dict[str, Any] = {"widths": (8, 12), "pooling": (2, 2), "extent": 3, "dropout": (0, 0, 0)}
+SMALL: dict[str, Any] = {
+    "widths": (8, 12),
+    "pooling": (2, 2),
+    "extent": 3,
+    "parts": 2,
+    "starts": 1,
+    "reach": 0,
+    "lead": 0,
+    "dropout": (0, 0, 0),
+}
 
 
 class Copies(nn.Module):
@@ -202,17 +211,52 @@ def test_each_part_is_an_update(parts: int) -> None:
 
 
 def test_a_network_that_learns_follows_what_it_was_not_shown() -> None:
-    network, objective = network_of(parts=1, reach=2, starts=4)
+    network, objective = network_of(parts=1, reach=2, balance_rate=1.0)
     batch = spindle()
     steps = stepped(network, objective, batch, 1e-2)
-    losses = [next(steps) for _ in range(60)]
-    assert losses[-1] < losses[0] / 3
+    losses = [next(steps) for _ in range(120)]
+    assert np.mean(losses[-5:]) < losses[0] / 3
     image, target = batch
     masks = {z: target[0, 1, z].numpy() for z in (5, 6, 7)}
     found = run(network, image[0].numpy(), masks)
     mine = np.stack([found[z] for z in range(12)])
     truth = target[0, 1].numpy()
     assert 2 * np.minimum(mine, truth).sum() / (mine.sum() + truth.sum()) > 0.9
+
+
+def test_the_lead_is_run_and_not_learned_from() -> None:
+    """Windows before the reach are seen, and their gradient is none: a copy's loss has that of the reach."""
+    image, target = spindle(24)
+    seen = []
+    for lead in (0, 4):
+        network = Copies()
+        torch.manual_seed(2)
+        objective = Propagation(parts=1, reach=2, lead=lead, l2=0)
+        for _, loss in objective.losses(network, image, target):
+            loss.backward()  # type: ignore[no-untyped-call]
+            assert loss.requires_grad
+        seen.append(len(network.seen))
+    assert seen[0] == 2
+    assert 2 < seen[1] <= 6
+
+
+def test_the_lead_grows_over_the_first_half() -> None:
+    objective = Propagation(reach=3, lead=8)
+    assert [objective.at(done).lead for done in (0.0, 0.25, 0.5, 0.9)] == [0, 4, 8, 8]
+    assert objective.at(0.1).reach == 3
+
+
+def test_the_weights_of_the_loss_learn_at_their_own_rate() -> None:
+    moved = []
+    for rate in (1.0, 0.1):
+        network, objective = network_of(parts=1, reach=2, lead=0, balance_rate=rate)
+        torch.manual_seed(4)
+        for _, loss in objective.losses(network, *spindle()):
+            loss.backward()  # type: ignore[no-untyped-call]
+        assert network.balance is not None
+        assert network.balance.grad is not None
+        moved.append(network.balance.grad.clone())
+    torch.testing.assert_close(moved[1], 0.1 * moved[0], rtol=1e-3, atol=1e-7)
 
 
 def test_the_same_seed_takes_the_same_way() -> None:

@@ -13,11 +13,10 @@ from myosweep.training.data import (
     check_channels,
     check_structures,
     load_sample,
-    pad_channels,
-    pad_target,
     position_channel,
     uniform_shape,
 )
+from myosweep.training.fields import cut, field_corner
 from myosweep.training.seeds import generator
 from myosweep.training.settings import TrainingSettings
 from spindles import STRUCTURES, spindles, write_case
@@ -104,7 +103,8 @@ def test_padding_is_black_unknown_and_a_multiple(tmp_path: Path) -> None:
     sample = load(tmp_path)
     shape = uniform_shape([sample.shape, (3, 17, 9)], (8, 8, 8))
     assert shape == (32, 24, 24)
-    channels, target = pad_channels(sample.channels, sample.black, shape), pad_target(sample.target, shape)
+    corner = field_corner(sample.shape, None, shape)
+    channels, target = cut(sample.channels, corner, shape, sample.black), cut(sample.target, corner, shape)
     np.testing.assert_array_equal(channels[:, :, 4:20], sample.channels)
     np.testing.assert_array_equal(target[:, :, 4:20], sample.target)
     assert (target[:, :, :4] == 0).all()

@@ -13,7 +13,7 @@ rule train:
         "results/benchmarks/train/{training}.tsv"
     conda:
         "../../envs/myosweep.yaml"
-    threads: processors(2)
+    threads: lambda wildcards: processors(model_of_training(wildcards).settings["threads"])
     resources:
         mem_mb=megabytes(4000),
     params:

@@ -222,29 +222,7 @@ def padding(shape: Sequence[int], padded: Sequence[int]) -> tuple[slice, slice, 
     return z, y, x
 
 
-def pad_channels(channels: Floats, black: Floats, shape: tuple[int, int, int]) -> Floats:
-    """The channels in the middle of a larger volume of nothing."""
-    result = np.empty((len(black), *shape), dtype=np.float32)
-    result[:] = black[:, None, None, None]
-    result[(slice(None), *padding(channels.shape[1:], shape))] = channels
-    return result
-
-
 def position_channel(shape: tuple[int, int, int], spacing_x: float) -> Floats:
     """The distance of each voxel from the middle along x in units of 50 mm, (1, z, y, x)."""
     distance = (np.arange(shape[2]) - (shape[2] - 1) / 2) * spacing_x / 50
     return np.broadcast_to(distance.astype(np.float32), (1, *shape))
-
-
-def pad_fractions(fractions: Floats, shape: tuple[int, int, int]) -> Floats:
-    """Fractions (class, z, y, x), 0 to 1, in the middle of a larger volume of unknown."""
-    result = np.zeros((len(fractions), *shape), dtype=np.float32)
-    result[(slice(None), *padding(fractions.shape[1:], shape))] = fractions
-    return result
-
-
-def pad_target(target: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """The fractions (class, z, y, x) in the middle of a larger volume of unknown."""
-    result = np.zeros((len(target), *shape), dtype=np.uint8)
-    result[(slice(None), *padding(target.shape[1:], shape))] = target
-    return result

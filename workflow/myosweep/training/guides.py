@@ -13,8 +13,10 @@ class NothingToPropagate(InputError):
     """A case has too few annotated slices of a structure to start from."""
 
 
-# A slice counts as annotated where this part of what is known on the best known one is known on it.
-KNOWN_PART = 0.5
+# A slice counts as annotated where this part of what is known on the best known one is known on it. A single
+# frame that somebody drew may be a tenth of the network's slice, and three at the network's spacing, with
+# what is interpolated between them, begin and end somewhere within their slices.
+KNOWN_PART = 0.05
 
 
 def guiding_slices(
@@ -45,7 +47,9 @@ def guiding_slices(
     """
     known = fractions.sum(axis=(0, 2, 3))
     annotated = (known > KNOWN_PART * known.max()) & (known > 0)
-    area = np.where(annotated, fractions[1].sum(axis=(1, 2)), 0.0)
+    area = np.zeros(len(known))
+    for index in np.flatnonzero(annotated):
+        area[index] = _part_of_known(fractions[:, index]).sum()
     runs = np.lib.stride_tricks.sliding_window_view(area, window) if len(area) >= window else area[:0]
     least = runs.min(axis=1) if len(runs) else np.zeros(1)
     if not least.max() > 0:
@@ -58,4 +62,11 @@ def guiding_slices(
         )
     first = int(least.argmax())
     chosen = np.flatnonzero(annotated) if everything else np.arange(first, first + window)
-    return {int(index): np.ascontiguousarray(fractions[1, index]) for index in chosen}
+    return {int(index): _part_of_known(fractions[:, index]) for index in chosen}
+
+
+def _part_of_known(slices: Floats) -> NDArray[np.float32]:
+    """The structure's part of what is known of each voxel: an outlined frame is thinner than a voxel."""
+    known = slices.sum(axis=0)
+    part: NDArray[np.float32] = np.divide(slices[1], known, out=np.zeros_like(known), where=known > 0)
+    return part

@@ -18,14 +18,12 @@ from myosweep.training.data import (
     UNKNOWN,
     classes_of,
     mirrored,
-    pad_channels,
-    pad_fractions,
-    padding,
     position_channel,
     prepare_channels,
     uniform_shape,
 )
 from myosweep.training.device import autocast, lay_out, set_up_torch
+from myosweep.training.fields import cut, field_corner, field_shape, guided_box, margin_of, put_back
 from myosweep.training.guides import NothingToPropagate
 from myosweep.training.lattice import Floats, Lattice
 from myosweep.training.model import Description, load_model
@@ -81,7 +79,7 @@ def predict(
         )
     folders = [model_dirs] if isinstance(model_dirs, str | Path) else list(model_dirs)
     found: dict[str, Floats] = {}
-    missing: list[str] = []
+    missing: dict[str, NothingToPropagate] = {}
     values: dict[str, int] = {}
     for folder in folders:
         network, description = load_model(folder)
@@ -90,22 +88,23 @@ def predict(
         try:
             scores, known = _scores(folder, network, description, image, confidence, side, guide)
         except NothingToPropagate as problem:
-            missing.append(str(problem))
+            missing[", ".join(description.structures)] = problem
             continue
         _keep_near(scores, known, _spacing(description)[::-1], reach_mm)
         if largest_component:
             _keep_largest(scores, list(description.structures))
         found |= dict(zip(description.structures, scores[1:], strict=True))
         rest = scores[0]
-    for problem_text in missing:
-        announce(f"left unknown: {problem_text}")
     if not found:
+        first = next(iter(missing.values()))
         raise InputError(
             "the labels of the case",
-            "; ".join(missing),
-            "labels that can be propagated",
-            "annotate it, or segment it with a network that needs no annotation",
+            "; ".join(f"{name}: {why.found}" for name, why in missing.items()),
+            first.expected,
+            f"{first.remedy}; or segment it with a network that needs no annotation",
         )
+    for name, why in missing.items():
+        announce(f"{name} is left unknown: found {why.found}; expected {why.expected}")
     # A network of its own for each structure: what is less probable than not is background.
     background = rest if len(folders) == 1 else np.full_like(rest, 0.5)
     scores = np.ascontiguousarray(mirrored(np.stack([background, *found.values()]), side))
@@ -132,22 +131,27 @@ def _scores(
     spacing = _spacing(description)
     lattice = Lattice.of(image.grid, spacing)
     channels, black = prepare_channels(image, confidence, side, description.channels, lattice, "the image")
-    shape = uniform_shape(
-        [channels.shape[1:], tuple(description.shape)],
-        multiple_of(description.network, description.network_settings),
-    )
-    seen = pad_channels(channels, black, shape)
-    if description.training_settings["position"]:
-        seen = np.concatenate([seen, position_channel(shape, spacing[0])])
-    fractions = None
+    fractions, box = None, None
+    size: tuple[int, ...] = channels.shape[1:]
     if is_guided(description.network):
         fractions = _guide_fractions(guide, image, lattice, description.structures, side)
-        fractions = pad_fractions(fractions, shape)
+        margin = margin_of(description.network_settings)
+        if margin:
+            box = guided_box(fractions, int(description.network_settings["window"]))
+            size = field_shape(size, box, margin, spacing)
+    shape = uniform_shape(
+        [size, tuple(description.shape)], multiple_of(description.network, description.network_settings)
+    )
+    corner = field_corner(channels.shape[1:], box, shape)
+    seen = cut(channels, corner, shape, black)
+    if description.training_settings["position"]:
+        seen = np.concatenate([seen, position_channel(shape, spacing[0])])
+    if fractions is not None:
+        fractions = cut(fractions, corner, shape)
     network = lay_out(network.to(device))
     with autocast(device, str(description.training_settings["precision"])):
         scores = probabilities(network, description.network, seen, device, fractions)
-    inner = (slice(None), *padding(channels.shape[1:], shape))
-    scores = np.ascontiguousarray(scores[inner])
+    scores = put_back(scores, corner, channels.shape[1:])
     if not np.isfinite(scores).all():
         raise InputError(folder, "probabilities that are not numbers", "numbers", "train the model again")
     return scores, channels[0] > black[0]

@@ -32,15 +32,14 @@ from myosweep.training.data import (
     check_channels,
     check_structures,
     load_sample,
-    pad_channels,
-    pad_target,
     position_channel,
     uniform_shape,
 )
 from myosweep.training.device import LAYOUT, autocast, lay_out, set_up_torch
+from myosweep.training.fields import Box, cut, field_corner, field_shape, guided_box, margin_of
 from myosweep.training.guides import NothingToPropagate
 from myosweep.training.model import Description, save_model
-from myosweep.training.objectives import Objective, objective_of
+from myosweep.training.objectives import Growing, Objective, objective_of
 from myosweep.training.seeds import derived_seed, generator
 from myosweep.training.segmenting import probabilities
 from myosweep.training.settings import TrainingSettings, split_settings
@@ -120,15 +119,32 @@ def train(
             announce(
                 f"no case to validate on: training runs all {options.epochs} epochs, the last weights count"
             )
+        margin, window = margin_of(network_settings), int(network_settings.get("window", 1))
         shape = uniform_shape(
-            [sample.shape for sample in samples.values()], multiple_of(network, network_settings)
+            [
+                field_shape(sample.shape, _box(sample, window), margin, options.spacing)
+                if margin
+                else sample.shape
+                for sample in samples.values()
+            ],
+            multiple_of(network, network_settings),
         )
         torch.manual_seed(derived_seed(seed, "weights"))
         module = create(network, seen + options.position, len(structures) + 1, network_settings)
         module = lay_out(module.to(device))
         objective = objective_of(network, network_settings, options)
         run = _Run(
-            network, module, objective, options, seen, shape, device, seed, list(structures), checkpoint_dir
+            network,
+            module,
+            objective,
+            options,
+            seen,
+            shape,
+            device,
+            seed,
+            list(structures),
+            checkpoint_dir,
+            window if margin else 0,
         )
         run.resume(_fingerprint(samples, used, network, seen, network_settings, options, structures, seed))
         run.train(training, validation)
@@ -186,6 +202,8 @@ class _Run:
     seed: int
     structures: list[str]
     folder: Path
+    # Slices of the guide around which a field is cut out; 0 where the network sees the whole limb.
+    guided: int = 0
     history: list[Row] = field(default_factory=list)
     best: Weights = field(default_factory=dict)
     best_dice: float = -1.0
@@ -288,9 +306,12 @@ class _Run:
 
     def _step(self, epoch: int, sample: Sample) -> float:
         changed = augment(sample, self.options, generator(self.seed, "augment", epoch, sample.case))
-        channels, target, confidence = self._tensors(changed)
+        channels, target, confidence = self._tensors(self._field(changed))
         self.network.train()
-        steps = self.objective.losses(self.network, channels, target, confidence)
+        objective = self.objective
+        if isinstance(objective, Growing):
+            objective = objective.at(epoch / self.options.epochs)
+        steps = objective.losses(self.network, channels, target, confidence)
         total = 0.0
         while True:
             with autocast(self.device, self.options.precision):
@@ -327,22 +348,33 @@ class _Run:
                 else:
                     mean.copy_(now[name])
 
-    def _tensors(self, sample: Sample) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    def _field(self, sample: Sample) -> Sample:
+        """The part of a case that the network sees, padded."""
+        box = _box(sample, self.guided) if self.guided else None
+        corner = field_corner(sample.shape, box, self.shape)
+        return replace(
+            sample,
+            channels=cut(sample.channels, corner, self.shape, sample.black),
+            target=cut(sample.target, corner, self.shape),
+        )
+
+    def _tensors(self, field: Sample) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """What the network sees, the fractions, and the confidence map where the loss is weighted by it."""
-        stack = pad_channels(sample.channels, sample.black, self.shape)
+        stack = field.channels
         seen = stack[: self.seen]
         if self.position is not None:
             seen = np.concatenate([seen, position_channel(self.shape, self.position)])
         channels = torch.from_numpy(seen)[None].to(self.device, memory_format=LAYOUT)
-        target = torch.from_numpy(pad_target(sample.target, self.shape))[None].to(self.device).float() / 255
+        target = torch.from_numpy(field.target)[None].to(self.device).float() / 255
         confidence = None
         if self.options.weighs_by_confidence:
             confidence = torch.from_numpy(stack[-1])[None, None].to(self.device)
         return channels, target, confidence
 
     def _score(self, sample: Sample) -> list[float]:
-        channels, _, _ = self._tensors(sample)
-        fractions = pad_target(sample.target, self.shape)
+        field = self._field(sample)
+        channels, _, _ = self._tensors(field)
+        fractions = field.target
         try:
             with autocast(self.device, self.options.precision):
                 scores = probabilities(
@@ -365,6 +397,10 @@ class _Run:
             "best_epoch": self.best_epoch,
             "validation_dice": {name: best[f"validation_dice_{name}"] for name in self.structures},
         }
+
+
+def _box(sample: Sample, window: int) -> Box | None:
+    return guided_box(sample.target.astype(np.float32) / np.float32(255), window)
 
 
 def _mean(values: np.ndarray) -> float | None:  # type: ignore[type-arg]

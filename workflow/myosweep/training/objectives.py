@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -47,6 +47,14 @@ class Objective(Protocol):
         ------
         Which optimiser, and a scalar. Nothing, where nothing can be learned.
         """
+
+
+@runtime_checkable
+class Growing(Protocol):
+    """An objective that asks for more as the training goes on."""
+
+    def at(self, done: float) -> Objective:
+        """The objective after this part of the training's epochs, 0 to 1."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ network always sees the masks one slice behind.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -243,9 +243,14 @@ class Propagation:
         place (thesis II.2.3; the paper's fig. 5): made binary at .5, no gradient through it. Otherwise it has
         no part in the loss.
     starts
-        Windows to start from that are drawn in each volume, where it has as many.
+        How often a window to start from is drawn in each volume, one after the other.
     reach
-        The most windows of a strand; 0 for all to the volume's end.
+        The most windows of a strand from which something is learned; 0 for all to the volume's end.
+    lead
+        The most windows over which a strand runs before them, on its own predictions and without gradients:
+        so a network meets what long ways do to its masks. How many is drawn at each step.
+    balance_rate
+        Factor of the logits of the loss's weights, and so of the rate at which they learn.
     """
 
     parts: int = 2
@@ -253,6 +258,16 @@ class Propagation:
     pseudo_labels: bool = False
     starts: int = 1
     reach: int = 0
+    lead: int = 0
+    balance_rate: float = 1.0
+
+    def at(self, done: float) -> Propagation:
+        """The objective after this part of the training, 0 to 1: the lead grows over its first half.
+
+        Masks of a network that has learned nothing yet fade within a few windows, and from faded masks it
+        learns to find nothing.
+        """
+        return replace(self, lead=round(self.lead * min(2 * done, 1.0)))
 
     def parameters(self, network: nn.Module) -> list[list[nn.Parameter]]:
         """One list: one optimiser holds the network and the weights of the loss."""
@@ -265,7 +280,7 @@ class Propagation:
         target: torch.Tensor,
         confidence: torch.Tensor | None = None,
     ) -> Iterator[tuple[int, torch.Tensor]]:
-        """The losses of a batch, one per part; each is to be stepped before the next is asked for.
+        """The losses of a batch, one per start and part; each is to be stepped before the next is asked for.
 
         Parameters
         ----------
@@ -281,23 +296,32 @@ class Propagation:
         ------
         0 and the loss. Nothing for a batch in which no window is annotated.
         """
+        for _ in range(self.starts):
+            yield from self._from_one_start(network, channels, target)
+
+    def _from_one_start(
+        self, network: nn.Module, channels: torch.Tensor, target: torch.Tensor
+    ) -> Iterator[tuple[int, torch.Tensor]]:
         window = int(network.window)  # type: ignore[arg-type]
+        lead = int(torch.randint(self.lead + 1, ())) if self.lead else 0
         found = [
             pair
             for image, truth in zip(channels, target, strict=True)
-            for pair in self._strands(image, truth, window)
+            for pair in self._strands(image, truth, window, lead)
         ]
         found.sort(key=lambda pair: -pair[0].shape[1])
         if not found:
             return
         steps = [image.shape[1] - window + 1 for image, _ in found]
-        ends = [-(-steps[0] * (part + 1) // self.parts) for part in range(self.parts)]
+        lead = max(min(lead, steps[0] - self.reach), 0)
+        learned = steps[0] - lead
+        ends = [lead + -(-learned * (part + 1) // self.parts) for part in range(self.parts)]
         fed = torch.stack([truth[1, :window] for _, truth in found])
         step = 0
-        for end in ends:
+        for end in [lead, *ends]:
             scores: list[torch.Tensor] = []
             fed = fed.detach()
-            with same_weights(network):
+            with same_weights(network), torch.set_grad_enabled(end > lead):
                 while step < end:
                     alive = sum(count > step for count in steps)
                     stop = min(end, steps[alive - 1])
@@ -307,7 +331,8 @@ class Propagation:
                         truth = torch.stack([truth[:, step : step + window] for _, truth in found[:alive]])
                         fed = fed[:alive]
                         probability = _probability(network, maps, fed)
-                        scores.append(self._score(network, probability, truth, fed if step else None))
+                        if end > lead:
+                            scores.append(self._score(network, probability, truth, fed if step else None))
                         if network.recurrence:
                             start = truth[:, 1, : max(window - step, 0)]
                             fed = torch.cat([start, probability[:, start.shape[1] :]], dim=1)
@@ -316,7 +341,7 @@ class Propagation:
                 yield 0, 1 - torch.cat(scores).mean() + self.l2 * _squares(network)
 
     def _strands(
-        self, image: torch.Tensor, truth: torch.Tensor, window: int
+        self, image: torch.Tensor, truth: torch.Tensor, window: int, lead: int
     ) -> list[tuple[torch.Tensor, torch.Tensor]]:
         known = truth.sum(0) > 0.5
         annotated = known.flatten(1).any(1)
@@ -332,14 +357,11 @@ class Propagation:
         choices = starts.nonzero()[:, 0].tolist()
         places = used.nonzero()[:, 0]
         low, high = int(places.min()), int(places.max()) + 1
-        reach = window - 1 + (self.reach or image.shape[1])
-        result = []
-        for choice in torch.randperm(len(choices))[: self.starts].tolist():
-            start, end = choices[choice], choices[choice] + window
-            up, down = slice(start, min(high, start + reach)), slice(max(low, end - reach), end)
-            result.append((image[:, up], truth[:, up]))
-            result.append((image[:, down].flip(1), truth[:, down].flip(1)))
-        return result
+        reach = window - 1 + (self.reach + lead if self.reach else image.shape[1])
+        start = choices[int(torch.randint(len(choices), ()))]
+        end = start + window
+        up, down = slice(start, min(high, start + reach)), slice(max(low, end - reach), end)
+        return [(image[:, up], truth[:, up]), (image[:, down].flip(1), truth[:, down].flip(1))]
 
     def _score(
         self,
@@ -355,7 +377,8 @@ class Propagation:
             known = torch.ones_like(known)
         if network.balance is None:
             return squared_dice(probability, target, known, smooth=smooth)
-        alpha, beta = balance(network.balance)  # type: ignore[arg-type]
+        weights: torch.Tensor = network.balance  # type: ignore[assignment]
+        alpha, beta = balance(self.balance_rate * weights)
         return tversky_index(probability, target, alpha, beta, known, smooth=smooth)
 
 
