@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from torch import nn
 
 from myosweep.errors import InputError
 from myosweep.io.volumes import Volume
+from myosweep.memory import check_memory, exhaustion_explained
 from myosweep.networks import is_guided, multiple_of
 from myosweep.progress import announce, log
 from myosweep.training.data import (
@@ -131,11 +133,22 @@ def _scores(
     device = set_up_torch(int(description.training_settings["threads"]))
     spacing = _spacing(description)
     lattice = Lattice.of(image.grid, spacing)
-    channels, black = prepare_channels(image, confidence, side, description.channels, lattice, "the image")
     shape = uniform_shape(
-        [channels.shape[1:], tuple(description.shape)],
+        [lattice.shape, tuple(description.shape)],
         multiple_of(description.network, description.network_settings),
     )
+    remedy = (
+        f"segment where there is more memory (rule predict, resources mem_mb), or train with a larger "
+        f"segmentation.{description.network}.spacing_mm"
+    )
+    check_memory(
+        math.prod(shape) * (4 * len(description.channels) + 8 * (len(description.structures) + 1)),
+        folder,
+        f"a volume of {' x '.join(map(str, shape))} of the network's voxels of "
+        f"{' x '.join(f'{edge:g}' for edge in spacing)} mm",
+        remedy,
+    )
+    channels, black = prepare_channels(image, confidence, side, description.channels, lattice, "the image")
     seen = pad_channels(channels, black, shape)
     if description.training_settings["position"]:
         seen = np.concatenate([seen, position_channel(shape, spacing[0])])
@@ -144,7 +157,8 @@ def _scores(
         fractions = _guide_fractions(guide, image, lattice, description.structures, side)
         fractions = pad_fractions(fractions, shape)
     network = lay_out(network.to(device))
-    with autocast(device, str(description.training_settings["precision"])):
+    precision = str(description.training_settings["precision"])
+    with exhaustion_explained(folder, remedy), autocast(device, precision):
         scores = probabilities(network, description.network, seen, device, fractions)
     inner = (slice(None), *padding(channels.shape[1:], shape))
     scores = np.ascontiguousarray(scores[inner])
