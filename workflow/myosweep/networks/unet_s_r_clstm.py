@@ -39,7 +39,7 @@ Where the source is silent, and what was chosen.
   evaluation would see other maps than batch norm learned. Skips and the last block's maps are not dropped.
 - ConvLSTM: its kernels are not told, 3 x 3 in `paper`; not separable, no peepholes
   (`networks.modules.conv_lstm`), output of each cell to the next, one way along z, zeros at the first slice.
-  The paper speaks of two encoding and two decoding cells (section 2), its text of 4 stacked ones; so they are.
+  The paper speaks of two encoding and two decoding cells (section 2), its text of 4 stacked ones, as here.
 - The image is reconstructed without an activation, since it has mean 0. Further channels (confidence,
   position) are seen and not reconstructed.
 - T, the slices of one sequence, is not given; volumes had 140, and `paper` takes so many. `window` slices are
