@@ -23,7 +23,7 @@ pixels; a handful of limbs of 80 x 80 pixels asks for less.
 - Memory kernels of 1 x 1: the memory goes along the limb, blocks see the plane. With 3 x 3 it has 18.9 of the
   network's 20 million weights and takes two thirds of a step.
 - Windows of 8 slices: an update of either task every 48 mm, not one or two a limb.
-- Dropout of 0.1.
+- No dropout.
 
 Where the source is silent, and what was chosen.
 
@@ -120,7 +120,7 @@ class Settings:
     reconstruction_skips: bool = True
     memory_cells: int = 4
     memory_kernel: int = 1
-    dropout: float = 0.1
+    dropout: float = 0.0
     pool_after_last: bool = False
     negative_labels: str = "known"
     window: int = 8
