@@ -12,12 +12,14 @@ from myosweep.networks.modules.two_decoders import TwoDecoders
 torch.set_num_threads(1)
 NAME = "unet_s_r_clstm"
 WIDTHS = (16, 32, 64, 128, 256)
+# Figures are the source's, so they are derived of its preset.
+PAPER = module_of(NAME).PRESETS["paper"]
 SMALL = {"widths": [4, 6, 8], "memory_cells": 2, "window": 4}
 
 
 def built(in_channels: int = 1, classes: int = 2, seed: int = 0, **settings: object) -> TwoDecoders:
     torch.manual_seed(seed)
-    network = create(NAME, in_channels, classes, settings)
+    network = create(NAME, in_channels, classes, {**PAPER, **settings})
     assert isinstance(network, TwoDecoders)
     return network
 
@@ -64,8 +66,8 @@ def test_weights_are_as_many_as_the_source_s_figures_give() -> None:
 
 
 def test_the_ablations_take_away_what_they_say() -> None:
-    presets = module_of(NAME).PRESETS
-    networks = {name: built(**settings) for name, settings in presets.items()} | {"whole": built()}
+    presets = module_of(NAME).PRESETS.items()
+    networks = {name: built(**settings) for name, settings in presets if name != "paper"} | {"whole": built()}
     for name, network in networks.items():
         separable = name != "unet"
         assert count(network.encoder) == encoder_weights(separable), name
@@ -103,7 +105,7 @@ def test_layers_are_as_wide_and_as_large_as_the_source_says() -> None:
 
 @pytest.mark.parametrize(("pool", "edge"), [(True, 32), (False, 16)])
 def test_shapes_with_and_without_the_last_pooling(pool: bool, edge: int) -> None:
-    settings = complete_settings(NAME, {"pool_after_last": pool, "memory_cells": 1})
+    settings = complete_settings(NAME, {**PAPER, "pool_after_last": pool, "memory_cells": 1})
     assert multiple_of(NAME, settings) == (1, edge, edge)
     network = built(3, 4, **settings).eval()
     with torch.inference_mode():
@@ -155,16 +157,17 @@ def test_a_slice_is_seen_by_itself_and_through_the_memory_by_later_ones() -> Non
     assert remembered.tolist() == [False, False, True, True, True]
 
 
+@pytest.mark.parametrize("norm", ["batch", "group"])
 @pytest.mark.parametrize("window", [1, 3, 4, 7])
-def test_windows_with_carried_state_equal_the_whole_sequence(window: int) -> None:
+def test_windows_with_carried_state_equal_the_whole_sequence(window: int, norm: str) -> None:
     torch.manual_seed(1)
     channels = torch.randn(2, 2, 7, 16, 24, dtype=torch.float64)
-    whole = built(2, 3, **{**SMALL, "window": 7}).double().train()
+    whole = built(2, 3, norm=norm, **{**SMALL, "window": 7}).double().train()
     with torch.no_grad():
         # So that batch norm and dropout do something in evaluation that could go wrong.
         whole(channels)
     whole.eval()
-    parted = built(2, 3, seed=5, **{**SMALL, "window": window}).double().eval()
+    parted = built(2, 3, seed=5, norm=norm, **{**SMALL, "window": window}).double().eval()
     parted.load_state_dict(whole.state_dict())
     with torch.inference_mode():
         expected = whole(channels)
@@ -174,6 +177,16 @@ def test_windows_with_carried_state_equal_the_whole_sequence(window: int) -> Non
         forgetful = torch.cat([whole(channels[:, :, :3]), whole(channels[:, :, 3:])], dim=2)
     assert (forgetful - expected)[:, :, 3:].abs().max() > 1e-5
     torch.testing.assert_close(forgetful[:, :, :3], expected[:, :, :3], rtol=0, atol=1e-12)
+
+
+def test_with_group_norm_training_sees_what_evaluation_sees() -> None:
+    channels = torch.randn(1, 2, 7, 16, 24)
+    for norm, window in (("group", 7), ("group", 3), ("batch", 7)):
+        network = built(2, 3, norm=norm, dropout=0.0, **{**SMALL, "window": window})
+        with torch.no_grad():
+            network(channels)
+            same = torch.equal(network.train()(channels), network.eval()(channels))
+        assert same == (norm == "group")
 
 
 def test_a_cell_follows_its_equations() -> None:
@@ -192,6 +205,37 @@ def test_a_cell_follows_its_equations() -> None:
     out, (hidden, memory) = cell(x.reshape(1, 3, 1, 1, 1))
     assert out[0, -1].item() == hidden.item() == pytest.approx(h, abs=1e-6)
     assert memory.item() == pytest.approx(c, abs=1e-6)
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_a_cell_s_gradients_are_those_of_its_output(kernel: int) -> None:
+    torch.manual_seed(0)
+    cell = ConvLSTM(2, 3, kernel).double()
+    shapes = ((2, 4, 2, 3, 4), (2, 3, 3, 4), (2, 3, 3, 4))
+    given = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+
+    def outcome(sequence: torch.Tensor, *rest: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        hidden, memory, recurrent, driving = rest
+        weights = {"recurrent.weight": recurrent, "input.weight": driving}
+        outputs, state = torch.func.functional_call(cell, weights, (sequence, (hidden, memory)))
+        return outputs, *state
+
+    # By finite differences, from state, sequence and weights to every output and the state left behind.
+    assert torch.autograd.gradcheck(outcome, (*given, cell.recurrent.weight, cell.input.weight))
+
+
+def test_a_cell_s_memory_is_float32_where_convolutions_are_not() -> None:
+    torch.manual_seed(0)
+    cell = ConvLSTM(4, 4, 3)
+    sequence = torch.randn(1, 200, 4, 5, 5)
+    with torch.no_grad():
+        expected, (_, memory) = cell(sequence)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            outputs, (_, rough) = cell(sequence)
+    assert (outputs.dtype, rough.dtype) == (torch.bfloat16, torch.float32)
+    # bfloat16 has 8 bits: .4 % of a state of about 1; 200 sums in it would drift by several times that.
+    assert (rough - memory).abs().mean() < 0.005 * memory.abs().max()
+    assert (outputs - expected).abs().mean() < 0.005
 
 
 def test_gradients_reach_every_weight() -> None:
@@ -229,6 +273,7 @@ def test_without_skips_the_image_passes_the_bottleneck() -> None:
         ("reconstruction", "yes"),
         ("memory_cells", -1),
         ("memory_kernel", 2),
+        ("norm", "layer"),
         ("dropout", 1.0),
         ("negative_labels", "all"),
         ("window", 0),

@@ -125,12 +125,12 @@ def test_sums_over_the_whole_slice_push_up_elsewhere() -> None:
 def test_slices_are_weighed_alike_whatever_they_hold() -> None:
     annotated = logits_of([0.2, 0.5, 0.7], [0.8, 0.5, 0.3]), target_of([0, 0, 1], [1, 1, 0])
     sparse = logits_of([0.9, 0.5, 0.7], [0.1, 0.5, 0.3]), target_of([0, 0, 1], [0, 1, 0])
-    prior = logits_of([0.9, 0.5, 0.7], [0.1, 0.5, 0.3]), target_of([1, 0, 0], [0, 0, 0])
+    empty = logits_of([0.9, 0.5, 0.7], [0.1, 0.5, 0.3]), target_of([1, 0, 0], [0, 0, 0])
     unknown = logits_of([0.9, 0.5, 0.7], [0.1, 0.5, 0.3]), torch.zeros(1, 2, 1, 1, 3)
-    parts = [st_sdc(*pair).item() for pair in (annotated, sparse, prior)]
-    together = st_sdc(*(joined(*each) for each in zip(annotated, sparse, prior, unknown, strict=True)))
+    parts = [st_sdc(*pair).item() for pair in (annotated, sparse, empty)]
+    together = st_sdc(*(joined(*each) for each in zip(annotated, sparse, empty, unknown, strict=True)))
     assert together.item() == pytest.approx(sum(parts) / 3, rel=1e-6)
-    assert parts[0] > 0 > parts[2]
+    assert len({round(part, 3) for part in parts}) == 3
 
 
 def test_what_was_not_seen_on_a_complete_slice_has_no_part() -> None:
@@ -154,6 +154,18 @@ def test_a_structure_looked_for_in_vain_is_pushed_down_with_and_without_negative
     for name in ("known", "slice", "none"):
         gradient = gradient_of(target, 1, 0, negative_labels=name)
         assert (gradient > 0).all(), name
+    # P / (P + s) of its own squares P and the smoothing s, a part of the slice's three pixels.
+    loss = st_sdc(logits_of([0.9, 0.5, 0.7], [0.1, 0.5, 0.3]), target, smooth=0.5)
+    assert loss.item() == pytest.approx(0.35 / (0.35 + 1.5))
+
+
+def test_an_area_costs_as_much_in_vain_as_missed() -> None:
+    there, nothing = [0.0] * 90 + [1.0] * 10, [0.0] * 100
+    found = [1e-6] * 90 + [1 - 1e-6] * 10
+    missed = st_sdc(logits_of([1 - 1e-6] * 100, [1e-6] * 100), target_of([1 - y for y in there], there))
+    in_vain = st_sdc(logits_of([1 - p for p in found], found), target_of([1.0] * 100, nothing))
+    assert missed.item() == pytest.approx(10 / (10 + 1), rel=1e-4)
+    assert in_vain.item() == pytest.approx(missed.item(), rel=1e-4)
 
 
 def test_nothing_known_costs_nothing() -> None:

@@ -1,15 +1,25 @@
 from __future__ import annotations
 
+import csv
+from pathlib import Path
+
 import pytest
 import torch
 from myosweep.networks import create, module_of
 from myosweep.networks.modules.two_decoders import TwoDecoders
+from myosweep.training.cases import TrainingCase
 from myosweep.training.consistency import st_sdc
+from myosweep.training.inference import predict
+from myosweep.training.loop import train
 from myosweep.training.settings import TrainingSettings
+from spindles import STRUCTURES, spindles, write_case
 
 torch.set_num_threads(1)
 NAME = "unet_s_r_clstm"
 SMALL = {"widths": [4, 8, 12], "memory_cells": 1, "window": 4, "dropout": 0.0}
+
+
+PRESETS = module_of(NAME).PRESETS
 
 
 def network_of(**settings: object) -> TwoDecoders:
@@ -131,3 +141,30 @@ def test_the_whole_default_network_takes_a_step() -> None:
     told = step(network, objective, optimisers, channels, target)
     assert [index for index, _ in told] == [1, 0]
     assert all(torch.isfinite(w).all() for w in network.parameters())
+
+
+@pytest.fixture(scope="module")
+def limbs(tmp_path_factory: pytest.TempPathFactory) -> list[TrainingCase]:
+    folder = tmp_path_factory.mktemp("limbs")
+    return [write_case(folder, seed, split) for seed, split in enumerate(("train", "train", "validation"))]
+
+
+@pytest.mark.parametrize("preset", ["", *PRESETS])
+def test_the_network_and_its_ablations_train(limbs: list[TrainingCase], tmp_path: Path, preset: str) -> None:
+    small = {"widths": [4, 8, 16], "epochs": 4, "spacing_mm": 4.0, "threads": 1}
+    train(
+        limbs,
+        network=NAME,
+        settings={**PRESETS.get(preset, {}), **small},
+        structures=STRUCTURES,
+        learned=list(STRUCTURES),
+        channels=["image"],
+        seed=1,
+        checkpoint_dir=tmp_path / "state",
+        output_dir=tmp_path / "model",
+    )
+    with (tmp_path / "model" / "history.csv").open() as stream:
+        losses = [float(row["loss"]) for row in csv.DictReader(stream)]
+    assert len(losses) == 4
+    assert losses[-1] < losses[0]
+    assert predict(tmp_path / "model", spindles(9)[0], None, "right").array.shape == (64, 32, 48)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from myosweep.compounding.area import AreaSetting, ImageArea, image_area_of
 from myosweep.errors import InputError
 from myosweep.geometry import Grid, apply_transform
 from myosweep.io.sweeps import Rectangle, Sweep
+from myosweep.memory import machine_memory
 
 # The 8-bit volume, coverage as float32, a byte for holes; and one for what is written and read beside it.
 BYTES_PER_VOXEL = 7
@@ -151,17 +151,6 @@ def apply_frames(matrices: NDArray[np.float64], column: float, row: float) -> ND
     """World position of one pixel in every frame, (frame, 3) mm."""
     points = [apply_transform(matrix, (column, row, 0)) for matrix in matrices]
     return np.array(points).reshape(-1, 3)
-
-
-def machine_memory() -> int:
-    """Bytes of memory that this process may use: the machine's, or less where a control group says so."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            total = min(total, int(Path(name).read_text()))
-        except (OSError, ValueError):
-            continue
-    return total
 
 
 def _check_memory(grid: Grid, extent: NDArray[np.float64], path: Path, limit: int) -> None:

@@ -22,7 +22,9 @@ def st_mse(image: torch.Tensor, reconstruction: torch.Tensor) -> torch.Tensor:
     return (image.float() - reconstruction.float()).square().mean()
 
 
-def slice_dice(truth: torch.Tensor, prediction: torch.Tensor, smooth: float = 0.0) -> torch.Tensor:
+def slice_dice(
+    truth: torch.Tensor, prediction: torch.Tensor, smooth: float | torch.Tensor = 0.0
+) -> torch.Tensor:
     """Dice by slice, with squares (MICCAI eq. 2, thesis eq. II.1.2).
 
     dice(y, p) = (2 sum y p + smooth) / (sum y^2 + sum p^2 + smooth), the source's with smooth = 0. As
@@ -32,6 +34,8 @@ def slice_dice(truth: torch.Tensor, prediction: torch.Tensor, smooth: float = 0.
     ----------
     truth, prediction
         (..., y, x), broadcast.
+    smooth
+        Pixels, one number or (...).
 
     Returns
     -------
@@ -44,14 +48,14 @@ def slice_dice(truth: torch.Tensor, prediction: torch.Tensor, smooth: float = 0.
 
 
 def st_sdc(
-    logits: torch.Tensor, target: torch.Tensor, *, negative_labels: str = "known", smooth: float = 1.0
+    logits: torch.Tensor, target: torch.Tensor, *, negative_labels: str = "known", smooth: float = 0.01
 ) -> torch.Tensor:
     """The soft Dice of a sequence with positive and negative labels (MICCAI eq. 3, thesis eq. II.1.3,
     II.1.4).
 
     The mean over cases, structures and slices of
 
-        1 - dice(y^a, p)    where the structure is annotated on the slice (y^a: its mask),
+        1 - dice(y^a, p)    where the structure is annotated on the slice (y^a: its mask, perhaps empty),
         dice(y^n, p) - 1    where it is not and others are (y^n, the negative prior: where these are),
 
     p the structure's softmax. Slices of which nothing is known have no term.
@@ -61,14 +65,17 @@ def st_sdc(
     was not annotated and GL and SOL were is therefore unknown but for GL and SOL. With y the structure's
     fractions on the slice and k the sum of all classes':
 
-    - y > 0 somewhere: annotated. Where background is known on the slice, sums run over what is known, p by k:
-      the rest was not seen. Where it is not, another structure was left out while this one was drawn, and
-      sums run over the whole slice: what is not in its mask is not it.
-    - y = 0 everywhere, k > 0 somewhere: y^n = k. Of a slice without background these are the other
-      structures, as in the source. Of one with background the structure was looked for and is not there; the
-      source, whose slices hold all muscles, does not say what then. 1 - dice(0, p) is 1 whatever p is, its
-      gradient 0, so there, too, the known is the negative prior. (A network of one structure sees others as
-      background; both cases are one for it.)
+    - y > 0 somewhere, or background known: annotated. Where background is known on the slice, sums run over
+      what is known, p by k: the rest was not seen. Where it is not, another structure was left out while this
+      one was drawn, and sums run over the whole slice: what is not in its mask is not it.
+    - y = 0 everywhere, no background, k > 0 somewhere: y^n = k, the other structures.
+
+    On a slice with background and without y the structure was looked for and is not there. The source, whose
+    slices hold all muscles, does not say what then, and 1 - dice(0, p) is 1 whatever p is. With a smoothing
+    of s pixels it is P / (P + s), P = sum p^2, and pushes the structure down. In its place the negative prior
+    would cost no more than the part of the slice that was found in vain: a few hundredths where a muscle goes
+    on beyond its end, while one that ends too early costs up to 1, and networks learn to let them go on. (A
+    network of one structure sees others as background, and takes this way for both.)
 
     The derivative of dice(k, p k) by p at a voxel is 2 k^2 (1 - dice p) / (sum k^2 + sum (p k)^2): positive
     exactly where k is, so the loss pushes the structure down there and leaves the unknown alone. The source's
@@ -82,11 +89,11 @@ def st_sdc(
     target
         Fractions of the same shape, 0 to 1; what is missing to a sum of 1 is unknown.
     negative_labels
-        `known`: as above. `slice`: p is not multiplied by k in the negative prior of slices without
-        background. `none`: these slices have no term; those on which a structure was looked for in vain keep
-        it.
+        `known`: as above. `slice`: p is not multiplied by k in the negative prior. `none`: these slices have
+        no term.
     smooth
-        Pixels, see `slice_dice`; it keeps gradients bounded on slices with a trace of a structure.
+        Part of the pixels that sums run over, see `slice_dice`. So large an area costs as much where it is
+        found in vain as where it is missed; it keeps gradients bounded on slices with a trace of a structure.
 
     Returns
     -------
@@ -96,14 +103,13 @@ def st_sdc(
     truth = target[:, 1:]
     known = target.sum(dim=1, keepdim=True)
     area = (-2, -1)
-    present = truth.sum(area) > 0
-    complete = target[:, :1].sum(area) > 0
-    looked_for = complete[..., None, None]
-    everywhere = torch.ones_like(known)
-    seen = torch.where(looked_for, known, everywhere)
-    positive = 1 - slice_dice(truth, probability * seen, smooth)
+    looked_for = target[:, :1].sum(area) > 0
+    annotated = (truth.sum(area) > 0) | looked_for
+    seen = torch.where(looked_for[..., None, None], known, torch.ones_like(known))
+    positive = 1 - slice_dice(truth, probability * seen, smooth * seen.sum(area))
     extent = seen if negative_labels == "slice" else known
-    negative = slice_dice(known, probability * extent, smooth) - 1
-    prior = ~present & (complete if negative_labels == "none" else known.sum(area) > 0)
-    terms = torch.where(present, positive, torch.where(prior, negative, torch.zeros_like(negative)))
-    return terms.sum() / (present | prior).sum().clamp(min=1)
+    negative = slice_dice(known, probability * extent, smooth * extent.sum(area)) - 1
+    others = (known.sum(area) > 0) if negative_labels != "none" else torch.zeros_like(looked_for)
+    prior = ~annotated & others
+    terms = torch.where(annotated, positive, torch.where(prior, negative, torch.zeros_like(negative)))
+    return terms.sum() / (annotated | prior).sum().clamp(min=1)

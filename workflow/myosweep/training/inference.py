@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from torch import nn
 
 from myosweep.errors import InputError
 from myosweep.io.volumes import Volume
+from myosweep.memory import check_memory, exhaustion_explained
 from myosweep.networks import is_guided, multiple_of
 from myosweep.progress import announce, log
 from myosweep.training.data import (
@@ -142,6 +144,17 @@ def _scores(
     shape = uniform_shape(
         [size, tuple(description.shape)], multiple_of(description.network, description.network_settings)
     )
+    remedy = (
+        f"segment where there is more memory (rule predict, resources mem_mb), or train with a larger "
+        f"segmentation.{description.network}.spacing_mm"
+    )
+    check_memory(
+        math.prod(shape) * (4 * len(description.channels) + 8 * (len(description.structures) + 1)),
+        folder,
+        f"a volume of {' x '.join(map(str, shape))} of the network's voxels of "
+        f"{' x '.join(f'{edge:g}' for edge in spacing)} mm",
+        remedy,
+    )
     corner = field_corner(channels.shape[1:], box, shape)
     seen = cut(channels, corner, shape, black)
     if description.training_settings["position"]:
@@ -149,7 +162,8 @@ def _scores(
     if fractions is not None:
         fractions = cut(fractions, corner, shape)
     network = lay_out(network.to(device))
-    with autocast(device, str(description.training_settings["precision"])):
+    precision = str(description.training_settings["precision"])
+    with exhaustion_explained(folder, remedy), autocast(device, precision):
         scores = probabilities(network, description.network, seen, device, fractions)
     scores = put_back(scores, corner, channels.shape[1:])
     if not np.isfinite(scores).all():

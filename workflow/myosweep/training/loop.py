@@ -20,6 +20,8 @@ from torch import nn
 
 from myosweep.errors import InputError
 from myosweep.io.files import write_text
+from myosweep.io.volumes import read_grid
+from myosweep.memory import check_memory, exhaustion_explained, machine_memory
 from myosweep.networks import create, module_of, multiple_of
 from myosweep.progress import SECONDS_BETWEEN_LINES, announce, log, track
 from myosweep.training.annotation_schedule import keep_annotations
@@ -38,6 +40,7 @@ from myosweep.training.data import (
 from myosweep.training.device import LAYOUT, autocast, lay_out, set_up_torch
 from myosweep.training.fields import Box, cut, field_corner, field_shape, guided_box, margin_of
 from myosweep.training.guides import NothingToPropagate
+from myosweep.training.lattice import Lattice
 from myosweep.training.model import Description, save_model
 from myosweep.training.objectives import Growing, Objective, objective_of
 from myosweep.training.seeds import derived_seed, generator
@@ -103,9 +106,11 @@ def train(
         channels = [*channels, "confidence"]
     check_cases(cases, channels)
     checkpoint_dir, output_dir = Path(checkpoint_dir), Path(output_dir)
-    with only_one(checkpoint_dir):
+    remedy = _less_memory(network, network_settings, options)
+    with only_one(checkpoint_dir), exhaustion_explained(f"training of {network}", remedy):
         device = set_up_torch(options.threads)
         used = [case for case in cases if case.split in ("train", "validation")]
+        _check_memory(used, network, len(channels), len(learned) + 1, options)
         samples = {
             case.case: load_sample(case, structures, channels, options.spacing, learned)
             for case in track(used, len(used), "cases loaded")
@@ -216,7 +221,7 @@ class _Run:
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[self.options.optimizer]
         self.optimizers = [
-            kind(weights, lr=self.options.learning_rate, weight_decay=self.options.weight_decay)
+            kind(weights, lr=self.options.learning_rate, weight_decay=self.options.weight_decay, fused=True)
             for weights in self.objective.parameters(self.network)
         ]
 
@@ -424,6 +429,34 @@ def _with_annotations(samples: list[Sample], network: str, settings: dict[str, A
         replace(sample, target=keep_annotations(sample.target, slices))
         for sample, slices in zip(samples, kept, strict=True)
     ]
+
+
+def _check_memory(
+    used: Sequence[TrainingCase], network: str, channels: int, classes: int, options: TrainingSettings
+) -> None:
+    """Refuse what cannot fit whatever the network: all samples, and channels, fractions and logits of one."""
+    counts = {
+        case.image: math.prod(Lattice.of(read_grid(case.image), options.spacing).shape) for case in used
+    }
+    held = sum(counts.values()) * (4 * channels + classes)
+    largest = max(counts, key=lambda image: counts[image])
+    needed = held + counts[largest] * (4 * channels + 8 * classes)
+    fits = [float(f"{1.05 * edge * (needed / machine_memory()) ** (1 / 3):.2g}") for edge in options.spacing]
+    check_memory(
+        needed,
+        largest,
+        f"training on {len(used)} volumes, this one of {counts[largest] / 1e6:.0f} million voxels of "
+        f"{' x '.join(f'{edge:g}' for edge in options.spacing)} mm,",
+        f"set segmentation.{network}.spacing_mm to {fits} or more",
+    )
+
+
+def _less_memory(network: str, settings: dict[str, Any], options: TrainingSettings) -> str:
+    further = [name for name in ("window", "widths", "channels", "features") if name in settings]
+    return (
+        f"raise segmentation.{network}.spacing_mm (now {list(options.spacing)}; twice along each axis takes "
+        f"an eighth){''.join(f', or lower {name} (now {settings[name]})' for name in further[:1])}"
+    )
 
 
 def _check_presence(learned: list[Sample], structures: dict[str, int]) -> None:

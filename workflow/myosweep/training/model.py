@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import struct
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -23,6 +24,9 @@ FORMAT_VERSION = 1
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "model.json"
 
+# As the format's own reader has it.
+_LONGEST_HEADER = 100_000_000
+_KINDS = {"torch.float32": "F32", "torch.int64": "I64"}
 _TRAIN_AGAIN = "train it again, or copy the whole folder again"
 
 
@@ -150,11 +154,17 @@ def check_models(
 
 def load_model(folder: str | Path) -> tuple[nn.Module, Description]:
     """The checked network in evaluation mode, on the CPU, and its description."""
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     description = check_model(folder, None, None)
+    path = Path(folder) / WEIGHTS
+    try:
+        weights = load_file(str(path))
+    except SafetensorError as error:
+        raise InputError(path, f"not a safetensors file ({error})", "weights", _TRAIN_AGAIN) from None
     network = _build(description)
-    network.load_state_dict(load_file(str(Path(folder) / WEIGHTS)))
+    network.load_state_dict(weights)
     return network.eval(), description
 
 
@@ -185,7 +195,8 @@ def _read_description(folder: Path) -> Description:
         seal = values["weights"]
         expected_bytes, expected_digest = int(seal["bytes"]), str(seal["sha256"])
         description = Description(**{key: values[key] for key in Description.__dataclass_fields__})
-    except (ValueError, TypeError, KeyError) as error:
+        _check_values(description)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InputError(
             path, f"not a model's description ({error})", "a model.json as training writes it", _TRAIN_AGAIN
         ) from None
@@ -200,18 +211,47 @@ def _read_description(folder: Path) -> Description:
     return description
 
 
+def _check_values(description: Description) -> None:
+    """Raise ValueError, TypeError or KeyError unless what inference relies on is of the right kind."""
+    training = description.training_settings
+    good = {
+        "spacing_mm": len(description.spacing_mm) == 3
+        and all(math.isfinite(edge) and edge > 0 for edge in description.spacing_mm),
+        "shape": len(description.shape) == 3 and all(type(n) is int and n > 0 for n in description.shape),
+        "structures": all(type(value) is int for value in description.structures.values()),
+        "channels": all(isinstance(channel, str) for channel in description.channels),
+        "network": isinstance(description.network, str),
+        "network_settings": isinstance(description.network_settings, dict),
+        "training_settings.threads": type(training["threads"]) is int and 1 <= training["threads"] <= 1024,
+        "training_settings.position": isinstance(training["position"], bool),
+        "training_settings.precision": training["precision"] in ("float32", "bfloat16"),
+    }
+    for name, is_good in good.items():
+        if not is_good:
+            raise ValueError(f"{name} cannot be that")
+
+
 def _check_shapes(path: Path, description: Description) -> None:
     import torch
 
     try:
         with path.open("rb") as stream:
             (length,) = struct.unpack("<Q", stream.read(8))
+            if length > min(path.stat().st_size, _LONGEST_HEADER):
+                raise ValueError(f"a header of {length} bytes")
             header = json.loads(stream.read(length))
-    except (ValueError, struct.error) as error:
+        found = {
+            name: (entry["dtype"], *entry["shape"])
+            for name, entry in header.items()
+            if name != "__metadata__"
+        }
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, struct.error) as error:
         raise InputError(path, f"not a safetensors file ({error})", "weights", _TRAIN_AGAIN) from None
-    found = {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
     with torch.device("meta"):
-        expected = {name: tuple(tensor.shape) for name, tensor in _build(description).state_dict().items()}
+        expected = {
+            name: (_KINDS[str(tensor.dtype)], *tensor.shape)
+            for name, tensor in _build(description).state_dict().items()
+        }
     for name in [*expected, *found]:
         if found.get(name) != expected.get(name):
             raise InputError(

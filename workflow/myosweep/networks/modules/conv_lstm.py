@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import conv2d
+from torch.nn.grad import conv2d_weight
 
 State = tuple[torch.Tensor, torch.Tensor]
 
@@ -58,14 +63,69 @@ class ConvLSTM(nn.Module):
         driven = self.input(sequence.flatten(0, 1))
         driven = driven.reshape(*sequence.shape[:2], *driven.shape[1:])
         if state is None:
-            zeros = driven.new_zeros((len(driven), self.maps, *driven.shape[3:]))
+            zeros = driven.new_zeros((len(driven), self.maps, *driven.shape[3:]), dtype=torch.float32)
             state = zeros, zeros
         hidden, memory = state
-        outputs = []
+        outputs, memory = _Recurrence.apply(driven, self.recurrent.weight, hidden, memory)  # type: ignore[no-untyped-call]
+        return outputs, (outputs[:, -1], memory)
+
+
+class _Recurrence(torch.autograd.Function):
+    """The loop over time, whose backward pass makes the weights' gradient of all times at once.
+
+    Left to autograd it is made time by time, each as large as the weights: twice the work of a training step
+    at the few pixels of a bottleneck. Gates and memory are float32 whatever the convolutions are.
+    """
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any, driven: torch.Tensor, weight: torch.Tensor, hidden: torch.Tensor, memory: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        kind = torch.promote_types(driven.dtype, torch.float32)
+        kernel = weight.to(driven.dtype)
+        hidden, memory = hidden.to(driven.dtype), memory.to(kind)
+        before, gates, memories = [], [], [memory]
         for now in driven.unbind(1):
-            gates = now + self.recurrent(hidden)
-            admit, keep, candidate, show = gates.chunk(4, dim=1)
-            memory = torch.sigmoid(keep) * memory + torch.sigmoid(admit) * torch.tanh(candidate)
-            hidden = torch.sigmoid(show) * torch.tanh(memory)
-            outputs.append(hidden)
-        return torch.stack(outputs, dim=1), (hidden, memory)
+            before.append(hidden)
+            raw = (now + conv2d(hidden, kernel, padding=kernel.shape[-1] // 2)).to(kind)
+            admit, keep, candidate, show = raw.chunk(4, dim=1)
+            opened = torch.sigmoid(admit), torch.sigmoid(keep), torch.tanh(candidate), torch.sigmoid(show)
+            memory = opened[1] * memory + opened[0] * opened[2]
+            hidden = (opened[3] * torch.tanh(memory)).to(driven.dtype)
+            gates.append(torch.cat(opened, dim=1))
+            memories.append(memory)
+        outputs = torch.stack([*before[1:], hidden], dim=1)
+        ctx.save_for_backward(
+            weight, torch.stack(before, dim=1), torch.stack(gates, dim=1), torch.stack(memories, dim=1)
+        )
+        return outputs, memory
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(  # type: ignore[override]
+        ctx: Any, of_outputs: torch.Tensor, of_memory: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        weight, before, gates, memories = ctx.saved_tensors
+        back = weight.to(before.dtype).flip(2, 3).transpose(0, 1).contiguous()
+        padding = weight.shape[-1] // 2
+        of_hidden = torch.zeros_like(memories[:, 0])
+        of_raw = []
+        for time in reversed(range(gates.shape[1])):
+            of_hidden = of_hidden + of_outputs[:, time]
+            admit, keep, candidate, show = gates[:, time].chunk(4, dim=1)
+            shown = torch.tanh(memories[:, time + 1])
+            of_memory = of_memory + of_hidden * show * (1 - shown.square())
+            raw = (
+                of_memory * candidate * admit * (1 - admit),
+                of_memory * memories[:, time] * keep * (1 - keep),
+                of_memory * admit * (1 - candidate.square()),
+                of_hidden * shown * show * (1 - show),
+            )
+            of_raw.append(torch.cat(raw, dim=1).to(before.dtype))
+            of_memory = of_memory * keep
+            of_hidden = conv2d(of_raw[-1], back, padding=padding).to(of_memory.dtype)
+        of_driven = torch.stack(of_raw[::-1], dim=1)
+        of_weight = conv2d_weight(  # type: ignore[no-untyped-call]
+            before.flatten(0, 1), weight.shape, of_driven.flatten(0, 1), padding=padding
+        )
+        return of_driven, of_weight.to(weight.dtype), of_hidden, of_memory

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
+
+# Wu and He (2018) find 2 to 32 groups alike.
+GROUPS = 8
 
 
 def convolution(in_maps: int, maps: int, *, separable: bool) -> nn.Module:
@@ -20,6 +25,11 @@ def convolution(in_maps: int, maps: int, *, separable: bool) -> nn.Module:
     )
 
 
+def normalisation(maps: int, kind: str) -> nn.Module:
+    """`batch` norm, over all images and running in evaluation, or `group` norm (Wu and He 2018), by image."""
+    return nn.BatchNorm2d(maps) if kind == "batch" else nn.GroupNorm(math.gcd(GROUPS, maps), maps)
+
+
 class ResidualBlock(nn.Module):
     """Convolution, norm, ReLU, convolution, norm, plus a 1 x 1 convolution and norm of the input; ReLU.
 
@@ -29,18 +39,20 @@ class ResidualBlock(nn.Module):
         Maps in and out.
     separable
         Whether both 3 x 3 convolutions are depthwise-separable.
+    norm
+        See `normalisation`.
     """
 
-    def __init__(self, in_maps: int, maps: int, *, separable: bool) -> None:
+    def __init__(self, in_maps: int, maps: int, *, separable: bool, norm: str = "batch") -> None:
         super().__init__()
         self.body = nn.Sequential(
             convolution(in_maps, maps, separable=separable),
-            nn.BatchNorm2d(maps),
+            normalisation(maps, norm),
             nn.ReLU(inplace=True),
             convolution(maps, maps, separable=separable),
-            nn.BatchNorm2d(maps),
+            normalisation(maps, norm),
         )
-        self.shortcut = nn.Sequential(nn.Conv2d(in_maps, maps, 1, bias=False), nn.BatchNorm2d(maps))
+        self.shortcut = nn.Sequential(nn.Conv2d(in_maps, maps, 1, bias=False), normalisation(maps, norm))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Map (image, in_maps, y, x) to (image, maps, y, x)."""

@@ -43,7 +43,7 @@ class Decoder(nn.Module):
         Maps of the input.
     out_maps
         Maps of the last 1 x 1 convolution.
-    separable
+    separable, norm
         See `ResidualBlock`.
     skips
         Whether the encoder's maps are joined.
@@ -61,6 +61,7 @@ class Decoder(nn.Module):
         out_maps: int,
         *,
         separable: bool,
+        norm: str,
         skips: bool,
         dropout: float,
         pool_after_last: bool,
@@ -73,7 +74,7 @@ class Decoder(nn.Module):
             enlarge = pool_after_last or level < len(widths) - 1
             self.ups.append(nn.ConvTranspose2d(in_maps, width, 2, stride=2) if enlarge else nn.Identity())
             inside = width if enlarge else in_maps
-            self.blocks.append(ResidualBlock(inside + skips * width, width, separable=separable))
+            self.blocks.append(ResidualBlock(inside + skips * width, width, separable=separable, norm=norm))
             in_maps = width
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Conv2d(in_maps, out_maps, 1)
@@ -105,7 +106,7 @@ class TwoDecoders(nn.Module):
         Classes.
     widths
         Maps per block of the encoder, from the finest on.
-    separable, dropout, pool_after_last
+    separable, norm, dropout, pool_after_last
         See `Decoder`.
     memory_cells, memory_kernel
         ConvLSTM cells, as wide as the last block, and the edge of their convolutions in pixels.
@@ -124,6 +125,7 @@ class TwoDecoders(nn.Module):
         *,
         widths: Sequence[int],
         separable: bool,
+        norm: str,
         memory_cells: int,
         memory_kernel: int,
         reconstruction: bool,
@@ -137,7 +139,7 @@ class TwoDecoders(nn.Module):
         self.pool_after_last = pool_after_last
         before = (in_channels, *widths[:-1])
         self.encoder = nn.ModuleList(
-            ResidualBlock(a, b, separable=separable) for a, b in zip(before, widths, strict=True)
+            ResidualBlock(a, b, separable=separable, norm=norm) for a, b in zip(before, widths, strict=True)
         )
         self.dropout = nn.Dropout(dropout)
         width = widths[-1]
@@ -149,6 +151,7 @@ class TwoDecoders(nn.Module):
                 width,
                 out_maps,
                 separable=separable,
+                norm=norm,
                 skips=skips,
                 dropout=dropout,
                 pool_after_last=pool_after_last,
