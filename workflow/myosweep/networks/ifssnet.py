@@ -33,7 +33,7 @@ Trainings of minutes need more than the sources have; each is a setting, and the
 - Gradients flow over a short part of a strand (`reach`), which begins a random way from the annotated window
   (`lead`): whole strands from the first step on end in a network that finds nothing.
 - Alpha and beta learn at the paper's rate of 1e-4 (`balance_rate`) while all else learns thirty times faster:
-  each makes up for the other's errors, and at the fast rate they drift to one side, and volumes with them.
+  nothing holds them in the middle (see `training.tversky`), and volumes would follow where they go.
 
 The published code differs in its widths (30, 30, 60, 120, 120), in the rates of its stages ((6, 12, 18)
 twice, (4, 6, 8), (2, 4, 6), (2, 4, 6), each beside 1), and in a ConvLSTM kernel of 1: `widths`, `rates` and
