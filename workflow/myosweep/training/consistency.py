@@ -48,7 +48,7 @@ def slice_dice(
 
 
 def st_sdc(
-    logits: torch.Tensor, target: torch.Tensor, *, negative_labels: str = "known", smooth: float = 0.01
+    logits: torch.Tensor, target: torch.Tensor, *, negative_labels: str = "known", smooth: float = 0.005
 ) -> torch.Tensor:
     """The soft Dice of a sequence with positive and negative labels (MICCAI eq. 3, thesis eq. II.1.3,
     II.1.4).

@@ -256,10 +256,14 @@ def _check_shapes(path: Path, description: Description) -> None:
         if found.get(name) != expected.get(name):
             raise InputError(
                 path,
-                f"{name} of shape {found.get(name, 'none')}",
-                f"{expected.get(name, 'no such tensor')}, as {DESCRIPTION} describes the network",
+                f"{name}: {_told(found.get(name))}",
+                f"{_told(expected.get(name))}, as {DESCRIPTION} describes the network",
                 _TRAIN_AGAIN,
             )
+
+
+def _told(tensor: tuple[Any, ...] | None) -> str:
+    return "no such tensor" if tensor is None else f"{tensor[0]} of shape {tensor[1:]}"
 
 
 def _digest(path: Path) -> str:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import nn
-
-# Wu and He (2018) find 2 to 32 groups alike.
-GROUPS = 8
 
 
 def convolution(in_maps: int, maps: int, *, separable: bool) -> nn.Module:
@@ -26,8 +21,8 @@ def convolution(in_maps: int, maps: int, *, separable: bool) -> nn.Module:
 
 
 def normalisation(maps: int, kind: str) -> nn.Module:
-    """`batch` norm, over all images and running in evaluation, or `group` norm (Wu and He 2018), by image."""
-    return nn.BatchNorm2d(maps) if kind == "batch" else nn.GroupNorm(math.gcd(GROUPS, maps), maps)
+    """Batch norm; with `window`, evaluation takes the statistics of the images at hand, too."""
+    return nn.BatchNorm2d(maps, track_running_stats=kind == "batch")
 
 
 class ResidualBlock(nn.Module):

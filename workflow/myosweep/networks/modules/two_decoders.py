@@ -95,8 +95,8 @@ class TwoDecoders(nn.Module):
 
     Every slice (z) is encoded by itself; ConvLSTM cells run along z at the bottleneck, from slice 0 up; both
     decoders read what the memory gives. Slices are taken `window` at a time and the memory's state goes from
-    window to window, so memory of the machine does not grow with the sequence, and in evaluation mode the
-    result is that of the whole sequence at once.
+    window to window, so memory of the machine does not grow with the sequence. In evaluation mode the result
+    is that of the whole sequence at once, unless norms take a window's statistics.
 
     Parameters
     ----------
