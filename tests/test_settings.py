@@ -49,7 +49,7 @@ def test_four_keys_are_enough() -> None:
         "ends": "cut",
         "smoothing_voxels": 7,
         "smoothing": "twicing",
-        "smooth_3d": False,
+        "smooth_3d": True,
     }
     assert complete["confidence"] == {
         "method": "random_walk",

@@ -66,7 +66,7 @@ def merge_labels(
     *,
     smoothing_voxels: int = 7,
     smoothing: str = "twicing",
-    smooth_3d: bool = False,
+    smooth_3d: bool = True,
     hand: Volume | None = None,
     interpolation: str = "shape",
     ends: str = "cut",
@@ -129,6 +129,7 @@ def merge_labels(
         ]
         sources[name] = [drawn[name].fractions] if name in drawn else made
 
+    means = {name: _Means(own, len(kernel)) for name, own in sources.items() if own}
     labels = np.full(grid.shape, UNKNOWN, dtype=np.uint8)
     strongest = np.zeros(grid.shape[1:], dtype=np.float32)
     for z in range(grid.shape[0]):
@@ -141,7 +142,7 @@ def merge_labels(
             if name in drawn:
                 strength = np.where(sources[name][0][z] >= FULL // 2, np.float32(2), np.float32(0))
             else:
-                strength = _smoothed(sources[name], z, kernel, smooth_3d)
+                strength = _smoothed(means[name], z, kernel, smooth_3d)
             take = known & (strength >= 0.5) & (strength > strongest)
             labels[z][take] = value
             strongest[take] = strength[take]
@@ -175,48 +176,55 @@ def _known(sources: Sequence[NDArray[np.uint8]], z: int) -> NDArray[np.bool_]:
     return known
 
 
-def _mean(
-    sources: Sequence[NDArray[np.uint8]], z: int, box: tuple[slice, slice]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The mean fraction of one slice (0 where unknown), and 1 where it is known."""
-    total = np.zeros(sources[0][z][box].shape, dtype=np.float32)
-    count = np.zeros_like(total)
-    for source in sources:
-        part = source[z][box]
-        known = part != UNKNOWN
-        total += np.where(known, part, 0)
-        count += known
-    return total / (FULL * np.maximum(count, 1)), (count > 0).astype(np.float32)
+class _Means:
+    """The means of a structure's sources by slice; those that a slice's neighbours need again are kept."""
+
+    def __init__(self, sources: Sequence[NDArray[np.uint8]], kept: int) -> None:
+        self.sources = sources
+        self.kept = kept
+        self.slices: dict[int, tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]] = {}
+
+    def of(self, z: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
+        """The mean fraction (0 where unknown), 1 where it is known, 1 where it is more than 0."""
+        if z not in self.slices:
+            for old in [other for other in self.slices if other < z - self.kept]:
+                del self.slices[old]
+            self.slices[z] = self._mean(z)
+        return self.slices[z]
+
+    def _mean(self, z: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
+        total = np.zeros(self.sources[0].shape[1:], dtype=np.float32)
+        count = np.zeros_like(total)
+        for source in self.sources:
+            known = source[z] != UNKNOWN
+            total += np.where(known, source[z], 0)
+            count += known
+        mean = total / (FULL * np.maximum(count, 1))
+        return mean, (count > 0).astype(np.float32), (mean > 0).view(np.uint8)
 
 
-def _smoothed(
-    sources: Sequence[NDArray[np.uint8]], z: int, kernel: NDArray[np.float64], smooth_3d: bool
-) -> NDArray[np.float32]:
+def _smoothed(means: _Means, z: int, kernel: NDArray[np.float64], smooth_3d: bool) -> NDArray[np.float32]:
     """The smoothed fraction of one slice; 0 further than the kernel from any of the structure."""
-    depth = sources[0].shape[0]
+    depth = means.sources[0].shape[0]
     reach = len(kernel) // 2
     near = range(max(0, z - reach), min(depth, z + reach + 1)) if smooth_3d else range(z, z + 1)
-    strength = np.zeros(sources[0].shape[1:], dtype=np.float32)
-    present = np.zeros(strength.shape, dtype=np.uint8)
-    for source in sources:
-        for other in near:
-            # 1 to 250 in uint8 arithmetic: 0 wraps to 255 and 255 to 254.
-            present |= ((source[other] - np.uint8(1)) < FULL).view(np.uint8)
-    found = find_objects(present, max_label=1)[0]
+    strength = np.zeros(means.sources[0].shape[1:], dtype=np.float32)
+    found = find_objects(np.bitwise_or.reduce([means.of(other)[2] for other in near]), max_label=1)[0]
     if found is None:
         return strength
     box = (
         slice(max(0, found[0].start - reach), found[0].stop + reach),
         slice(max(0, found[1].start - reach), found[1].stop + reach),
     )
-    own, own_known = total, weight = _mean(sources, z, box)
+    own, own_known = (part[box] for part in means.of(z)[:2])
+    total, weight = own, own_known
     if smooth_3d:
-        total, weight = np.zeros_like(total), np.zeros_like(weight)
+        total, weight = np.zeros_like(own), np.zeros_like(own_known)
         for other in near:
             tap = np.float32(kernel[other - z + reach])
-            part, known = _mean(sources, other, box)
-            total += tap * part
-            weight += tap * known
+            part, known, _ = means.of(other)
+            total += tap * part[box]
+            weight += tap * known[box]
     for axis in range(2):
         total = correlate1d(total, kernel, axis=axis, mode="constant")
         weight = correlate1d(weight, kernel, axis=axis, mode="constant")

@@ -56,7 +56,7 @@ def compare(
     *,
     smoothing_voxels: int = 7,
     smoothing: str = "twicing",
-    smooth_3d: bool = False,
+    smooth_3d: bool = True,
     ends: str = "cut",
 ) -> pd.DataFrame:
     """Annotate simulated cases again in every way, interpolate with every method, and measure.
