@@ -61,7 +61,13 @@ if TYPE_CHECKING:
     from myosweep.training.objectives import Objective
     from myosweep.training.settings import TrainingSettings
 
-TRAINING: dict[str, Any] = {"epochs": 60, "optimizer": "adam", "weight_decay": 0.0, "averaging": 0.99}
+TRAINING: dict[str, Any] = {
+    "epochs": 50,
+    "optimizer": "adam",
+    "learning_rate": 2e-3,
+    "weight_decay": 0.0,
+    "averaging": 0.99,
+}
 WITHOUT = ("loss", "dice_weight", "cross_entropy_weight")
 
 NEGATIVE_LABELS = ("known", "slice", "none")
