@@ -2,6 +2,7 @@ import fcntl
 import itertools
 import math
 import os
+import re
 import sys
 from dataclasses import asdict, replace
 from functools import cache
@@ -78,7 +79,6 @@ wildcard_constraints:
     acquisition="[^/]+",
     method="[^/]+",
     model="[^/]+",
-    training="[^/]+(/fold[0-9]+)?(/[^/]+)?",
     source="[^/]+",
     sweep="[^/]+",
     stage="labels|predict",
@@ -437,6 +437,15 @@ def trainings_of(model, folds=range(1, FOLDS + 1)):
     levels = [[model], [f"fold{fold}" for fold in folds], list(SETTINGS["structures"])]
     used = [levels[0], *([levels[1]] if FOLDS else []), *([levels[2]] if TRAINED[model].binary else [])]
     return [str(Path(*parts)) for parts in itertools.product(*used)]
+
+
+def all_trainings():
+    return [training for model in TRAINED for training in trainings_of(model)]
+
+
+# A given model may lie among the results of an earlier configuration, and is not to be trained again.
+wildcard_constraints:
+    training="|".join(map(re.escape, all_trainings())) or "(?!)",
 
 
 def model_files(wildcards):

@@ -75,9 +75,7 @@ rule report:
             "results/register/{case}/{acquisition}.json",
             acquisition=registered_acquisitions,
         ),
-        histories=[
-            f"results/train/{training}/history.csv" for model in TRAINED for training in trainings_of(model)
-        ],
+        histories=[f"results/train/{training}/history.csv" for training in all_trainings()],
     output:
         "results/report/index.html",
     log:

@@ -43,11 +43,7 @@ rule confidence_mapped:
 
 rule trained:
     input:
-        [
-            f"results/train/{training}/weights.safetensors"
-            for model in TRAINED
-            for training in trainings_of(model)
-        ],
+        [f"results/train/{training}/weights.safetensors" for training in all_trainings()],
 
 
 rule segmented:
