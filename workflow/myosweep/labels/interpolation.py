@@ -51,6 +51,10 @@ class Interpolation(ABC):
             index for index, mask in masks.items() if valid[index] and (mask != UNKNOWN).any()
         )
         self._pixels = {index: int(np.count_nonzero(masks[index] == value)) for index in self.annotated}
+        self._set_up()
+
+    def _set_up(self) -> None:  # noqa: B027
+        """What a method prepares once."""
 
     def pixels(self, index: int) -> int:
         """Number of pixels of the structure in an annotated frame."""
@@ -105,15 +109,8 @@ class Nearest(Interpolation):
     as equally far.
     """
 
-    def __init__(
-        self,
-        masks: Mapping[int, NDArray[np.uint8]],
-        image_to_world: NDArray[np.float64],
-        valid: NDArray[np.bool_],
-        value: int,
-    ) -> None:
-        super().__init__(masks, image_to_world, valid, value)
-        self._way = way_of_frames(masks, image_to_world, valid)
+    def _set_up(self) -> None:
+        self._way = way_of_frames(self._masks, self._poses, self._valid)
 
     def _between(self, before: int, after: int, index: int) -> NDArray[np.float32]:
         here, there = self._way[index] - self._way[before], self._way[after] - self._way[index]
@@ -147,14 +144,7 @@ class ShapeBased(Interpolation):
     # Whether what lies beyond the two annotated frames has a say.
     _looks_beyond = True
 
-    def __init__(
-        self,
-        masks: Mapping[int, NDArray[np.uint8]],
-        image_to_world: NDArray[np.float64],
-        valid: NDArray[np.bool_],
-        value: int,
-    ) -> None:
-        super().__init__(masks, image_to_world, valid, value)
+    def _set_up(self) -> None:
         self._distance = lru_cache(maxsize=4)(self._compute_distance)
         self._course = lru_cache(maxsize=1)(self._compute_course)
         self._bend = lru_cache(maxsize=4)(self._compute_bend)

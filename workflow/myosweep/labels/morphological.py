@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 from itertools import pairwise
 
@@ -22,14 +21,7 @@ class FillBetweenSlices(Interpolation):
     and stay unknown up to the next annotation.
     """
 
-    def __init__(
-        self,
-        masks: Mapping[int, NDArray[np.uint8]],
-        image_to_world: NDArray[np.float64],
-        valid: NDArray[np.bool_],
-        value: int,
-    ) -> None:
-        super().__init__(masks, image_to_world, valid, value)
+    def _set_up(self) -> None:
         self._gap = lru_cache(maxsize=1)(self._fill)
 
     def _between(self, before: int, after: int, index: int) -> NDArray[np.float32]:

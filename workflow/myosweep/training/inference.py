@@ -83,12 +83,19 @@ def predict(
     found: dict[str, Floats] = {}
     missing: dict[str, NothingToPropagate] = {}
     values: dict[str, int] = {}
+    # The networks of several structures see the same channels.
+    prepared: dict[tuple[object, ...], tuple[Floats, Floats]] = {}
     for folder in folders:
         network, description = load_model(folder)
         values |= description.structures
         lattice = Lattice.of(image.grid, _spacing(description))
+        seen = (*description.spacing_mm, *description.channels)
+        if seen not in prepared:
+            prepared[seen] = prepare_channels(
+                image, confidence, side, description.channels, lattice, "the image"
+            )
         try:
-            scores, known = _scores(folder, network, description, image, confidence, side, guide)
+            scores, known = _scores(folder, network, description, image, lattice, prepared[seen], side, guide)
         except NothingToPropagate as problem:
             missing[", ".join(description.structures)] = problem
             continue
@@ -124,15 +131,15 @@ def _scores(
     network: nn.Module,
     description: Description,
     image: Volume,
-    confidence: Volume | None,
+    lattice: Lattice,
+    prepared: tuple[Floats, Floats],
     side: str,
     guide: Volume | None,
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """Probabilities (class, z, y, x) at the network's spacing, and where the image is known."""
     device = set_up_torch(int(description.training_settings["threads"]))
     spacing = _spacing(description)
-    lattice = Lattice.of(image.grid, spacing)
-    channels, black = prepare_channels(image, confidence, side, description.channels, lattice, "the image")
+    channels, black = prepared
     fractions, box = None, None
     size: tuple[int, ...] = channels.shape[1:]
     if is_guided(description.network):

@@ -40,7 +40,7 @@ from myosweep.training.data import (
 from myosweep.training.device import LAYOUT, autocast, lay_out, set_up_torch
 from myosweep.training.fields import Box, cut, field_corner, field_shape, guided_box, margin_of
 from myosweep.training.guides import NothingToPropagate
-from myosweep.training.lattice import Lattice
+from myosweep.training.lattice import Floats, Lattice
 from myosweep.training.model import Description, save_model
 from myosweep.training.objectives import Growing, Objective, objective_of
 from myosweep.training.seeds import derived_seed, generator
@@ -365,27 +365,29 @@ class _Run:
 
     def _tensors(self, field: Sample) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """What the network sees, the fractions, and the confidence map where the loss is weighted by it."""
-        stack = field.channels
-        seen = stack[: self.seen]
-        if self.position is not None:
-            seen = np.concatenate([seen, position_channel(self.shape, self.position)])
-        channels = torch.from_numpy(seen)[None].to(self.device, memory_format=LAYOUT)
+        channels = torch.from_numpy(self._channels(field))[None].to(self.device, memory_format=LAYOUT)
         target = torch.from_numpy(field.target)[None].to(self.device).float() / 255
         confidence = None
         if self.options.weighs_by_confidence:
-            confidence = torch.from_numpy(stack[-1])[None, None].to(self.device)
+            confidence = torch.from_numpy(field.channels[-1])[None, None].to(self.device)
         return channels, target, confidence
+
+    def _channels(self, field: Sample) -> Floats:
+        """What the network sees, (channel, z, y, x)."""
+        seen = field.channels[: self.seen]
+        if self.position is None:
+            return seen
+        return np.concatenate([seen, position_channel(self.shape, self.position)])
 
     def _score(self, sample: Sample) -> list[float]:
         field = self._field(sample)
-        channels, _, _ = self._tensors(field)
         fractions = field.target
         try:
             with autocast(self.device, self.options.precision):
                 scores = probabilities(
                     self.average,
                     self.name,
-                    channels[0].cpu().numpy(),
+                    self._channels(field),
                     self.device,
                     fractions.astype(np.float32) / np.float32(255),
                 )
