@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,10 @@ from myosweep.confidence.roles import longest_beam
 from myosweep.confidence.walk import random_walk_map
 from myosweep.errors import InputError
 from myosweep.io.sweeps import Fan
-from myosweep.io.volumes import Volume
 from myosweep.progress import track
+
+if TYPE_CHECKING:
+    from myosweep.io.volumes import Volume
 
 DEFAULTS = ConfidenceOptions()
 
@@ -117,6 +119,9 @@ def confidence_volume(
     InputError
         The volumes do not fit together, a value is not finite, or a slice is too large or without sink.
     """
+    # SimpleITK takes 90 MB, a map alone needs none of it.
+    from myosweep.io.volumes import Volume
+
     values, covered = volume.array, coverage.array
     if values.ndim != 3 or covered.shape != values.shape:
         raise InputError(
