@@ -86,6 +86,7 @@ wildcard_constraints:
     source="[^/]+",
     sweep="[^/]+",
     stage="labels|predict",
+    study="|".join(STUDIES),
 
 
 def hold_folder():

@@ -12,8 +12,6 @@ rule gather_study:
         "results/logs/gather_study/{study}.log",
     benchmark:
         "results/benchmarks/gather_study/{study}.tsv"
-    wildcard_constraints:
-        study="|".join(STUDIES),
     conda:
         "../../envs/myosweep.yaml"
     threads: processors(1)
