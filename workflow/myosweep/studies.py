@@ -115,8 +115,8 @@ PRESETS: dict[str, Preset] = {
 }
 
 GUIDED = (
-    "ifssnet is no automatic method: it was given neighbouring slices of each measured case's own labels, "
-    "where the muscle is thick, and propagated them; how many, the column of given slices says."
+    "ifssnet is no automatic method: it was given three neighbouring slices of each measured case's own labels "
+    "(or as many as its window has), where the muscle is thick, and propagated them."
 )
 
 # A limb of 52 slices of 8 mm has less than a window of 3 at the source's 3.5 %, and both ways of spending it
@@ -142,7 +142,7 @@ def _sparse(percent: int, negative_labels: str) -> Member:
 
 STUDIES: dict[str, Study] = {
     "comparison": Study(
-        "Networks compared",
+        "All networks",
         tuple(
             Member(name, name)
             for name in (
