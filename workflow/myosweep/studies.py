@@ -115,8 +115,8 @@ PRESETS: dict[str, Preset] = {
 }
 
 GUIDED = (
-    "ifssnet is no automatic method: it was given three neighbouring slices of each measured case's own labels "
-    "(or as many as its window has), where the muscle is thick, and propagated them."
+    "ifssnet is no automatic method: it was given three neighbouring slices of each case's own labels (or "
+    "as many as its window has), where the muscle is thick, and propagated them."
 )
 
 # A limb of 52 slices of 8 mm has less than a window of 3 at the source's 3.5 %, and both ways of spending it
