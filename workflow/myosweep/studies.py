@@ -100,7 +100,6 @@ PRESETS: dict[str, Preset] = {
         {
             "spacing_mm": (3.0, 3.0, 6.0),
             "patch": (48, 48, 48),
-            "patches": 1,
             "precision": "bfloat16",
             "threads": 1,
         },
@@ -231,7 +230,9 @@ def studied_models(
         for member in study.members:
             kind = networks[member.network]
             section = settings["segmentation"][member.network]
-            general = {**preset.common, "epochs": epochs, "patience": epochs, "checkpoint_seconds": 10.0}
+            # The same number of steps for all, from random weights, whatever their sections say.
+            same = {"epochs": epochs, "patience": epochs, "patches": 1, "start_from": ""}
+            general = {**preset.common, **same}
             changes = {
                 **{key: value for key, value in general.items() if key in section},
                 **preset.own.get(member.network, {}),
