@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from myosweep.training.annotation_schedule import annotated_slices, annotation_counts, keep_annotations
+from myosweep.training.annotation_schedule import (
+    annotated_slices,
+    annotation_counts,
+    even_slices,
+    hide_structure,
+    keep_annotations,
+)
 
 COHORT = st.lists(st.integers(3, 2000), min_size=1, max_size=40)
 
@@ -68,3 +74,28 @@ def test_groups_are_spread_evenly() -> None:
 def test_what_is_not_kept_is_unknown() -> None:
     target = np.full((2, 5, 2, 2), 127, dtype=np.uint8)
     assert keep_annotations(target, [1, 2]).any(axis=(0, 2, 3)).tolist() == [False, True, True, False, False]
+
+
+@given(slices=st.integers(1, 300), percent=st.floats(1, 100))
+def test_even_slices_are_as_many_as_asked_and_never_far_apart(slices: int, percent: float) -> None:
+    kept = even_slices(slices, percent)
+    assert kept == sorted(set(kept))
+    assert 0 <= kept[0] <= kept[-1] < slices
+    assert len(kept) == max(round(percent / 100 * slices), 1)
+    gaps = np.diff(kept)
+    assert not len(gaps) or gaps.max() - gaps.min() <= 1
+
+
+def test_even_slices_by_hand() -> None:
+    assert even_slices(10, 100) == list(range(10))
+    assert even_slices(10, 30) == [1, 5, 8]
+    assert even_slices(10, 50) == [1, 3, 5, 7, 9]
+
+
+def test_a_hidden_structure_takes_the_background_along_and_no_other() -> None:
+    target = np.full((4, 5, 2, 2), 60, dtype=np.uint8)
+    hidden = hide_structure(target, 2, [0, 3])
+    assert (hidden[:, [0, 3]] == 60).all()
+    assert (hidden[[0, 2]][:, [1, 2, 4]] == 0).all()
+    assert (hidden[[1, 3]] == 60).all()
+    assert (target == 60).all()

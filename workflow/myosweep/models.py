@@ -57,6 +57,8 @@ class Model:
         Of training and of the network, complete.
     binary, guided
         See `Network`.
+    structures
+        What it learns; all structures where empty.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Model:
     settings: dict[str, Any]
     binary: bool = False
     guided: bool = False
+    structures: tuple[str, ...] = ()
 
     @property
     def needs_confidence(self) -> bool:

@@ -438,6 +438,15 @@ def _cross_problems(settings: Json, schema: Json) -> Iterator[InputError]:
             "let the sweeps overlap less",
         )
 
+    studied = settings["studies"]["structure"]
+    if studied and studied not in structures:
+        yield InputError(
+            _where(("studies", "structure")),
+            f"{studied}, which is none of the structures",
+            f"one of: {', '.join(structures)}",
+            f"write `structure: {_closest(studied, list(structures))}`",
+        )
+
     segmentation = settings["segmentation"]
     known = network_names()
     for name, variant in segmentation["variants"].items():

@@ -29,6 +29,7 @@ from myosweep.labels.methods import FRAME_WISE, NEED_IMAGE
 from myosweep.models import fold_of, fold_splits, model_folders, model_of, network_in
 from myosweep.settings import known_networks, network_names, read_settings
 from myosweep.sources import share_with_jobs, source_files
+from myosweep.studies import given_slices, measured_cases, studied_models
 
 share_with_jobs(WORKFLOW)
 
@@ -69,6 +70,9 @@ TRAINED = {
     for name in MODELS
     if name not in PRETRAINED
 }
+STUDIES = studied_models(SETTINGS, known_networks())
+# Trained where a study is asked for, and no source of the tables of all cases.
+TRAINED |= {name: model for models in STUDIES.values() for name, model in models.items()}
 FOLDS = SETTINGS["segmentation"]["folds"]
 ON_FRAMES = SETTINGS["confidence"]["where"] == "frames"
 CONFIDENCE = {name: value for name, value in SETTINGS["confidence"].items() if name != "where"}
@@ -82,6 +86,7 @@ wildcard_constraints:
     source="[^/]+",
     sweep="[^/]+",
     stage="labels|predict",
+    study="|".join(STUDIES),
 
 
 def hold_folder():
@@ -293,9 +298,15 @@ def sources_of(case):
 
 def measured_file(case, source):
     """The label volume behind a source."""
-    if source in MODELS:
+    if source in MODELS or source in TRAINED:
         return f"results/predict/{source}/{case}.mha"
     return f"results/labels/{source.removeprefix('labels_')}/{case}.mha"
+
+
+def structures_of(source):
+    """The structures that a source shows, with their label values."""
+    own = TRAINED[source].structures if source in TRAINED else ()
+    return {name: SETTINGS["structures"][name] for name in own or SETTINGS["structures"]}
 
 
 def reference_of(wildcards):
@@ -395,7 +406,7 @@ def learned_structures(wildcards):
     """What a network learns: one structure where it is binary, else all."""
     if model_of_training(wildcards).binary:
         return [Path(wildcards.training).name]
-    return list(SETTINGS["structures"])
+    return list(structures_of(Path(wildcards.training).parts[0]))
 
 
 def splits_of(training):
@@ -407,14 +418,18 @@ def splits_of(training):
     return {case: splits[TABLES.cases[case].participant] for case in TABLES.included}
 
 
-def training_rows(wildcards):
-    """Cases that a model learns from, those of the training and validation splits that have labels."""
-    splits = splits_of(wildcards.training)
+def rows_learned(training):
+    """Cases that a network learns from, those of the training and validation splits that have labels."""
+    splits = splits_of(training)
     return [
         replace(TABLES.cases[case], split=splits[case])
         for case in usable_cases()
         if splits[case] in ("train", "validation") and is_labelled(case)
     ]
+
+
+def training_rows(wildcards):
+    return rows_learned(wildcards.training)
 
 
 def training_files(stage):
@@ -434,18 +449,18 @@ def training_files(stage):
 
 def trainings_of(model, folds=range(1, FOLDS + 1)):
     """What is trained for a model: itself, or one network per fold, or per structure where it is binary."""
-    levels = [[model], [f"fold{fold}" for fold in folds], list(SETTINGS["structures"])]
+    levels = [[model], [f"fold{fold}" for fold in folds], list(structures_of(model))]
     used = [levels[0], *([levels[1]] if FOLDS else []), *([levels[2]] if TRAINED[model].binary else [])]
     return [str(Path(*parts)) for parts in itertools.product(*used)]
 
 
-def all_trainings():
-    return [training for model in TRAINED for training in trainings_of(model)]
+def all_trainings(models=MODELS):
+    return [training for model in models if model in TRAINED for training in trainings_of(model)]
 
 
 # A given model may lie among the results of an earlier configuration, and is not to be trained again.
 wildcard_constraints:
-    training="|".join(map(re.escape, all_trainings())) or "(?!)",
+    training="|".join(map(re.escape, all_trainings(TRAINED))) or "(?!)",
 
 
 def model_files(wildcards):
@@ -495,6 +510,53 @@ def confidence_of_case(wildcards):
         for name in MODELS
     )
     return base_file("confidence")(wildcards) if needed else []
+
+
+def measured_in_study(study):
+    """Cases that a study's members are measured on, as far as the tables tell."""
+    rows = [TABLES.cases[case] for case in TABLES.included]
+    labelled = {row.case for row in rows if is_labelled(row.case)}
+    try:
+        return measured_cases(study, rows, labelled, STUDIES[study].values(), FOLDS, SETTINGS["cases"])
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def evaluations_of_study(wildcards):
+    measured = measured_in_study(wildcards.study)
+    usable = set(usable_cases())
+    cases = [case for case in measured if case in usable]
+    return expand("results/evaluate/{source}/{case}.csv", source=STUDIES[wildcards.study], case=cases)
+
+
+def trainings_of_study(wildcards):
+    return all_trainings(STUDIES[wildcards.study])
+
+
+def members_of_study(wildcards):
+    return {
+        name: {
+            "model": name.removeprefix(f"{wildcards.study}."),
+            "structures": list(structures_of(name)),
+            "given_slices": given_slices(model),
+            "trainings": trainings_of(name),
+        }
+        for name, model in STUDIES[wildcards.study].items()
+    }
+
+
+def examples_of_study(wildcards):
+    """From how many cases each network of a study learns."""
+    return {
+        training: sum(row.split == "train" for row in rows_learned(training))
+        for training in trainings_of_study(wildcards)
+    }
+
+
+def studies_made(wildcards):
+    """Digests of the studies' tables that were made."""
+    made = [Path(f"results/{study}.csv") for study in STUDIES]
+    return {str(path): files_digest([path], Path()) for path in made if path.exists()}
 
 
 def frame_maps_for_blending(wildcards):
@@ -556,8 +618,11 @@ def files_taken_away():
         measured = any(Path(f"results/evaluate/{source}/{case}.csv").exists() for source in sources_of(case))
         if measured and case not in left_out:
             files.update(intermediate_files(case))
-    for model in MODELS:
-        if model not in PRETRAINED and any(Path(f"results/predict/{model}").glob("*.mha")):
+        for model in TRAINED:
+            if Path(f"results/evaluate/{model}/{case}.csv").exists() and case not in left_out:
+                files.add(f"results/predict/{model}/{case}.mha")
+    for model in TRAINED:
+        if any(Path(f"results/predict/{model}").glob("*.mha")):
             files.update(f"results/train/{training}/weights.safetensors" for training in trainings_of(model))
     return {file for file in files if not Path(file).exists()}
 

@@ -16,7 +16,7 @@ rule evaluate:
     resources:
         mem_mb=megabytes_by_voxels(800, 13),
     params:
-        structures=SETTINGS["structures"],
+        structures=lambda wildcards: structures_of(wildcards.source),
         names=segment_names,
         code=code_of("evaluate"),
     message:

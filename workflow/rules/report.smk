@@ -89,8 +89,9 @@ rule report:
         mem_mb=megabytes(1000),
     params:
         settings=SETTINGS,
-        # Told, and not asked for: who wants a report does not want to wait for the comparison.
+        # Told, and not asked for: who wants a report does not want to wait for comparisons.
         comparison=comparison_made,
+        studies=studies_made,
         code=code_of("report", "resources/colours.json", *REPORT_ASSETS),
     message:
         "Writing the report"

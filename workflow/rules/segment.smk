@@ -53,7 +53,7 @@ rule predict:
         mem_mb=megabytes(1500, 40),
     params:
         side=lambda wildcards: TABLES.cases[wildcards.case].side,
-        structures=SETTINGS["structures"],
+        structures=lambda wildcards: structures_of(wildcards.model),
         channels=lambda wildcards: channels_of(wildcards.model),
         code=lambda wildcards: code_of_network("predict", network_of(wildcards.model)),
     message:

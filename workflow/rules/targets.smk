@@ -60,6 +60,26 @@ rule evaluated:
         "results/metrics.csv",
 
 
+rule compare_networks:
+    input:
+        "results/comparison.csv",
+
+
+rule ablate_unet:
+    input:
+        "results/ablation_unet.csv",
+
+
+rule ablate_ifssnet:
+    input:
+        "results/ablation_ifssnet.csv",
+
+
+rule compare_negative_labels:
+    input:
+        "results/negative_labels.csv",
+
+
 rule measured:
     input:
         "results/volumes.csv",

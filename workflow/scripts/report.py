@@ -27,4 +27,5 @@ write_report(
         path.removeprefix("results/train/").removesuffix("/history.csv"): path for path in inputs.histories
     },
     comparison_csv=next(iter(snakemake.params.comparison), None),
+    studies={Path(path).stem: path for path in snakemake.params.studies},
 )

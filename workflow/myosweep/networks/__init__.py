@@ -9,7 +9,8 @@ along (z, y, x) whose multiples it takes) and `build(in_channels, out_channels, 
 - `BINARY`: it learns one structure;
 - `objective(settings, options)`: a `training.objectives.Objective`, where it is not trained by Dice and
   cross-entropy of its logits;
-- `annotated(settings, slices)`: which slices of each training volume keep their labels;
+- `annotated(settings, slices)`: which slices of each training volume keep their labels, and whose
+  (`training.annotation_schedule.Annotations`), None for all;
 - `segment(network, channels, masks by slice)`, where it propagates masks of a few slices of the case itself:
   probabilities (class, z, y, x).
 

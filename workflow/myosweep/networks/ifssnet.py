@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from myosweep.training.annotation_schedule import Annotations
     from myosweep.training.propagation import Propagation
     from myosweep.training.settings import TrainingSettings
 
@@ -269,16 +270,16 @@ def objective(settings: Settings, options: TrainingSettings) -> Propagation:
     )
 
 
-def annotated(settings: Settings, slices: Sequence[int]) -> list[list[int]] | None:
+def annotated(settings: Settings, slices: Sequence[int]) -> Annotations | None:
     """The slices of each training volume that keep their labels; None where all do."""
-    from myosweep.training.annotation_schedule import annotated_slices, annotation_counts
+    from myosweep.training.annotation_schedule import Annotations, annotated_slices, annotation_counts
 
     if settings.supervision == "full":
         return None
     counts = annotation_counts(slices, settings.supervision, settings.annotated_percent, settings.window)
-    return [
-        annotated_slices(depth, count, settings.window) for depth, count in zip(slices, counts, strict=True)
-    ]
+    return Annotations(
+        [annotated_slices(depth, count, settings.window) for depth, count in zip(slices, counts, strict=True)]
+    )
 
 
 def segment(

@@ -45,6 +45,9 @@ Where the source is silent, and what was chosen.
 - T, the slices of one sequence, is not given; volumes had 140, and `paper` takes so many. `window` slices are
   learned from at a time, the memory's state goes on from window to window, and gradients end there.
 - The order of the two updates: the image first, the segmentation last.
+- Which masks of a muscle are missing where a part of a sequence is annotated alone (MICCAI table 2). Here
+  those that are left lie at equal distances over all slices of a volume, as an expert would spread them
+  (`sparse_structure`, `annotated_percent`).
 """
 
 from __future__ import annotations
@@ -58,6 +61,7 @@ from myosweep.errors import InputError
 if TYPE_CHECKING:
     from torch import nn
 
+    from myosweep.training.annotation_schedule import Annotations
     from myosweep.training.objectives import Objective
     from myosweep.training.settings import TrainingSettings
 
@@ -117,6 +121,14 @@ class Settings:
         `slice` (the same, with sums over the whole slice as printed in the source) or `none` (nothing).
     window
         Slices that are in memory at a time; training learns from so many together.
+    sparse_structure
+        A structure that is taken as annotated on a part of the slices of the training cases only, the others
+        on all; "" for none. On a hidden slice neither the structure nor the background is known, see
+        `training.consistency.st_sdc`; cases to validate on keep all labels. Training turns, shifts and bends
+        volumes: a slice then shows a little of its neighbours in the recording, hidden or not, unless
+        `rotation_degrees`, `scale_percent`, `shift_mm` and `elastic_mm` are 0.
+    annotated_percent
+        The part of the slices on which it is annotated, evenly spread over each volume.
     """
 
     widths: Sequence[int] = (16, 32, 64, 128, 256)
@@ -130,6 +142,8 @@ class Settings:
     pool_after_last: bool = False
     negative_labels: str = "known"
     window: int = 16
+    sparse_structure: str = ""
+    annotated_percent: float = 100.0
 
     def __post_init__(self) -> None:
         wrong = [
@@ -154,6 +168,8 @@ class Settings:
                 ("pool_after_last", isinstance(self.pool_after_last, bool), "true or false"),
                 ("negative_labels", self.negative_labels in NEGATIVE_LABELS, "known, slice or none"),
                 ("window", _whole(self.window, 1), "a whole number from 1"),
+                ("sparse_structure", isinstance(self.sparse_structure, str), "a structure's name, or empty"),
+                ("annotated_percent", 0 < self.annotated_percent <= 100, "a number above 0, at most 100"),
             )
             if not good
         ]
@@ -178,7 +194,8 @@ def build(in_channels: int, out_channels: int, settings: Settings) -> nn.Module:
     from myosweep.networks.modules.two_decoders import TwoDecoders
 
     values = asdict(settings)
-    del values["negative_labels"]
+    for name in ("negative_labels", "sparse_structure", "annotated_percent"):
+        del values[name]
     return TwoDecoders(in_channels, out_channels, **values)
 
 
@@ -187,3 +204,13 @@ def objective(settings: Settings, options: TrainingSettings) -> Objective:
     from myosweep.training.two_tasks import TwoTasks
 
     return TwoTasks(settings.negative_labels)
+
+
+def annotated(settings: Settings, slices: Sequence[int]) -> Annotations | None:
+    """The slices of each training volume that keep the sparse structure's labels; None where all do."""
+    from myosweep.training.annotation_schedule import Annotations, even_slices
+
+    if not settings.sparse_structure:
+        return None
+    percent = settings.annotated_percent
+    return Annotations([even_slices(depth, percent) for depth in slices], settings.sparse_structure)

@@ -26,6 +26,7 @@ from myosweep.io.tables import VOLUME_COLUMNS
 from myosweep.progress import track
 from myosweep.report.accuracy import accuracy_tables, volume_statistics
 from myosweep.report.methods import methods_text
+from myosweep.report.studies import LIMITS, SHOWN, STEPS, study_tables
 from myosweep.report.tables import (
     Case,
     cases_of,
@@ -96,6 +97,7 @@ def write_report(
     provenance: Mapping[str, Any] | None = None,
     models: Mapping[str, str | Path] | None = None,
     comparison_csv: str | Path | None = None,
+    studies: Mapping[str, str | Path] | None = None,
 ) -> None:
     """Write `index.html`, `case/{case}.html` and what they show into a folder.
 
@@ -121,6 +123,8 @@ def write_report(
         For each model its history.csv.
     comparison_csv
         As `metrics.comparison.write_comparison` writes it.
+    studies
+        For each study that was made its table, as `metrics.studies.write_study` writes it.
 
     Raises
     ------
@@ -237,6 +241,9 @@ def write_report(
         cohort=cohort,
         curves=curves,
         effort=effort,
+        studies=study_tables(studies or {}),
+        study_columns=SHOWN,
+        study_words={"steps": STEPS, "limits": LIMITS},
         methods=methods_text(settings),
         settings=list(flatten(settings)),
         provenance=list(flatten(provenance or {})),

@@ -1,4 +1,4 @@
-"""How many slices of each training volume an expert annotates, and which (thesis II.2.4.3).
+"""How many slices of each training volume an expert annotates, and which (thesis II.2.4.3; MICCAI 2020).
 
 The thesis gives 233, 116, 58, 56, 53, 51, ... of 1400 slices for 29 volumes, 3.5 % in all. One rule gives
 those numbers and that total: in volume 1, 2, 3, 4, 5, 6, ... one slice of every 6, 12, 24, 25, 26, 27, ... is
@@ -14,10 +14,27 @@ window, and the total is that.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import floor
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """Which slices of the training volumes keep their annotations.
+
+    Attributes
+    ----------
+    slices
+        Indices from 0, a list per volume.
+    structure
+        Whose annotations the other slices lose; "" for all structures'.
+    """
+
+    slices: list[list[int]]
+    structure: str = ""
 
 
 def interval(volume: int) -> int:
@@ -87,8 +104,39 @@ def annotated_slices(slices: int, count: int, window: int) -> list[int]:
     return [start + step for start in starts for step in range(window) if 0 <= start + step < slices]
 
 
+def even_slices(slices: int, percent: float) -> list[int]:
+    """So many per cent of a volume's slices, one at least, as evenly spread as can be.
+
+    Parameters
+    ----------
+    slices
+        Slices of the volume.
+    percent
+        Above 0, at most 100.
+
+    Returns
+    -------
+    Indices from 0, ascending; each in the middle of its part of the volume.
+    """
+    count = max(round(percent / 100 * slices), 1)
+    return [floor((2 * place + 1) * slices / (2 * count)) for place in range(count)]
+
+
 def keep_annotations(target: NDArray[np.uint8], kept: Sequence[int]) -> NDArray[np.uint8]:
     """The fractions (class, z, y, x) with all slices but `kept` unknown, that is 0 in every class."""
     result = np.zeros_like(target)
     result[:, list(kept)] = target[:, list(kept)]
+    return result
+
+
+def hide_structure(target: NDArray[np.uint8], index: int, kept: Sequence[int]) -> NDArray[np.uint8]:
+    """The fractions (class, z, y, x) as if one class had not been looked for on all slices but `kept`.
+
+    There the class and the background are 0: where the structure may be, nobody knows what there is. The
+    other classes stay.
+    """
+    result = target.copy()
+    hidden = np.setdiff1d(np.arange(target.shape[1]), kept)
+    for unknown in (0, index):
+        result[unknown, hidden] = 0
     return result

@@ -24,7 +24,7 @@ from myosweep.io.volumes import read_grid
 from myosweep.memory import check_memory, exhaustion_explained, machine_memory
 from myosweep.networks import create, module_of, multiple_of
 from myosweep.progress import SECONDS_BETWEEN_LINES, announce, log, track
-from myosweep.training.annotation_schedule import keep_annotations
+from myosweep.training.annotation_schedule import hide_structure, keep_annotations
 from myosweep.training.augmentation import augment
 from myosweep.training.cases import TrainingCase, check_cases
 from myosweep.training.checkpoints import load_checkpoint, only_one, save_checkpoint
@@ -118,7 +118,7 @@ def train(
         structures = {name: structures[name] for name in learned}
         training = [samples[case.case] for case in used if case.split == "train"]
         validation = [samples[case.case] for case in used if case.split == "validation"]
-        training = _with_annotations(training, network, network_settings)
+        training = _with_annotations(training, network, network_settings, list(structures))
         _check_presence(training, structures)
         if not validation:
             announce(
@@ -419,7 +419,9 @@ def _copied(network: nn.Module) -> Weights:
     return {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
 
 
-def _with_annotations(samples: list[Sample], network: str, settings: dict[str, Any]) -> list[Sample]:
+def _with_annotations(
+    samples: list[Sample], network: str, settings: dict[str, Any], structures: list[str]
+) -> list[Sample]:
     """The samples, of whose labels those slices are left that the network's supervision has."""
     module = module_of(network)
     if not hasattr(module, "annotated"):
@@ -427,9 +429,22 @@ def _with_annotations(samples: list[Sample], network: str, settings: dict[str, A
     kept = module.annotated(module.Settings(**settings), [sample.shape[0] for sample in samples])
     if kept is None:
         return samples
+    if kept.structure and kept.structure not in structures:
+        raise InputError(
+            f"segmentation.{network}.sparse_structure",
+            f"'{kept.structure}'",
+            f"one that the network learns: {', '.join(structures)}",
+            "correct the name",
+        )
+    index = 1 + structures.index(kept.structure) if kept.structure else 0
     return [
-        replace(sample, target=keep_annotations(sample.target, slices))
-        for sample, slices in zip(samples, kept, strict=True)
+        replace(
+            sample,
+            target=hide_structure(sample.target, index, slices)
+            if index
+            else keep_annotations(sample.target, slices),
+        )
+        for sample, slices in zip(samples, kept.slices, strict=True)
     ]
 
 
