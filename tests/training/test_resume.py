@@ -65,16 +65,19 @@ def run_and_die(cases: list[TrainingCase], folder: Path, kind: str, update: int)
     run(cases, folder, kind)
 
 
-# One process imports all that a training does, and trains nothing itself; it forks one life after another.
+# One process imports and compiles all that a training needs, trains nothing itself, and forks a life after
+# the other.
 _LIVES = """
 import os, pickle, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 import torch
 from myosweep.networks import create
-from test_resume import run, run_and_die
-torch.optim.AdamW(create("unet", 2, 4, {}).parameters())
+from myosweep.training.data import load_sample
+from test_resume import STRUCTURES, run, run_and_die
 cases, folder, kind = pickle.loads(Path(sys.argv[2]).read_bytes()), Path(sys.argv[3]), sys.argv[4]
+load_sample(cases[0], STRUCTURES, ["image"], (4.0, 4.0, 4.0))
+torch.optim.AdamW(create("unet", 2, 4, {}).parameters())
 for update in map(int, sys.argv[5:]):
     child = os.fork()
     if not child:
