@@ -371,8 +371,9 @@ class _Run:
             length = nn.utils.clip_grad_norm_(weights, self.options.clip_norm)
             value = float(loss.detach())
             if not (math.isfinite(value) and math.isfinite(float(length))):
+                which = f", time {number + 1}" if self.options.patches > 1 else ""
                 raise InputError(
-                    f"case {sample.case}, epoch {epoch + 1}",
+                    f"case {sample.case}, epoch {epoch + 1}{which}",
                     f"loss {value} and a gradient of length {float(length)}; the image lies in "
                     f"{float(channels.min()):.4g} to {float(channels.max()):.4g}",
                     "numbers",

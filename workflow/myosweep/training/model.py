@@ -47,7 +47,7 @@ class Description:
     spacing_mm
         Voxel size that it sees, along (x, y, z).
     shape
-        Padded shape (z, y, x) that it was trained on.
+        Padded shape (z, y, x) that it was trained on: of whole limbs, or of its patches.
     seed
         Of the training.
     participants
