@@ -185,6 +185,28 @@ def test_every_problem_is_told_at_once() -> None:
             "`strides: [2, 2]`",
         ),
         (
+            {"segmentation": {"models": ["unet"], "unet": {"patch": [50, 48, 3]}}},
+            "segmentation.unet.patch",
+            "[50, 48, 3]",
+            "multiples of 8, 8, 8 along z, y, x",
+            "`patch: [48, 48, 8]` or `patch: [56, 48, 8]`",
+        ),
+        ({"segmentation": {"unet": {"patch": [8, 8]}}}, "segmentation.unet.patch", "[8, 8]", "three", "null"),
+        (
+            {"segmentation": {"models": ["unet"], "unet": {"flip_laterally": ["GM", "TA"]}}},
+            "segmentation.unet.flip_laterally",
+            "TA, which is no structure",
+            "two of GM",
+            "correct",
+        ),
+        (
+            {"segmentation": {"ifssnet": {"patch": [8, 8, 8]}}},
+            "segmentation.ifssnet.patch",
+            "unknown key",
+            "window",
+            "",
+        ),
+        (
             {"simulate": {"sweep_overlap_mm": 50}},
             "simulate.sweep_overlap_mm",
             "50 with a probe_width_mm of 40",

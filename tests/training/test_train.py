@@ -4,6 +4,7 @@ import fcntl
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -272,6 +273,44 @@ def test_a_loss_that_is_no_number_names_its_case(
     with pytest.raises(InputError, match=r"case s0\d, epoch 1"):
         run(cases, tmp_path)
     assert not (tmp_path / "model").exists()
+
+
+def test_the_log_tells_loss_accuracy_and_time_left(
+    cases: list[TrainingCase], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run(cases, tmp_path, {**TINY, "epochs": 3})
+    form = r"epoch (\d) of 3: loss ([\d.]+), validation Dice ([\d.]+) \(best [\d.]+\), at most (\d+) s left"
+    told = re.findall(form, capfd.readouterr().err)
+    history = pd.read_csv(tmp_path / "model" / "history.csv")
+    assert [int(line[0]) for line in told] == [1, 2, 3]
+    assert [float(line[1]) for line in told] == pytest.approx(history["loss"].tolist(), abs=1e-4)
+    assert [float(line[2]) for line in told] == pytest.approx(history["validation_dice"].tolist(), abs=1e-4)
+    assert int(told[-1][3]) == 0
+
+
+@pytest.mark.parametrize("settings", [{}, {"patch": [6, 4, 6], "patches": 4}], ids=["whole", "patches"])
+def test_training_stops_with_the_very_step_whose_loss_is_no_number(
+    cases: list[TrainingCase], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+) -> None:
+    steps: list[tuple[int, str, int]] = []
+    step, loss = loop._Run._step, objectives.segmentation_loss
+
+    def counted(self: loop._Run, epoch: int, sample: Any, number: int) -> float:
+        steps.append((epoch, sample.case, number))
+        return step(self, epoch, sample, number)
+
+    def broken_once(*given: Any, **options: Any) -> torch.Tensor:
+        found = loss(*given, **options)
+        return found * float("inf") if len(steps) == 5 else found
+
+    monkeypatch.setattr(loop._Run, "_step", counted)
+    monkeypatch.setattr(objectives, "segmentation_loss", broken_once)
+    with pytest.raises(InputError) as caught:
+        run(cases, tmp_path, {**TINY, **settings})
+    assert len(steps) == 5
+    epoch, case, number = steps[-1]
+    which = f", time {number + 1}" if settings else ""
+    assert caught.value.where == f"case {case}, epoch {epoch + 1}{which}"
 
 
 def test_confidence_in_the_loss_alone_changes_the_weights_and_is_no_channel(

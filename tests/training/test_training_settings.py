@@ -36,6 +36,17 @@ def test_spacing_is_one_number_or_three() -> None:
         ("flip_along_limb", 1),
         ("weight_decay", -0.1),
         ("epoch", 3),
+        ("patch", [8, 8]),
+        ("patch", [8, 8, 0]),
+        ("patch", [8, 8, 8.5]),
+        ("patch", 8),
+        ("patch", "abc"),
+        ("patches", 0),
+        ("flip_laterally", True),
+        ("flip_laterally", ["GM"]),
+        ("flip_laterally", ["GM", "GM"]),
+        ("flip_laterally", [1, 2]),
+        ("start_from", 3),
     ],
 )
 def test_bad_settings_are_named(key: str, value: object) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from small_cohort import write_small_cohort
 
@@ -75,3 +77,27 @@ def test_users_structures_are_not_mixed_with_the_phantoms(cohort, tmp_path):
     message = refused(cohort, "--configfile", str(own))
     assert "SOL" in message
     assert "muscle" in message
+
+
+def test_a_network_that_starts_from_itself_or_from_nothing(cohort):
+    cohort.configure(segmentation={"unet": {"start_from": "results/train/unet"}})
+    message = refused(cohort)
+    assert "segmentation.unet.start_from" in message
+    assert "unet from unet: a network that starts from itself" in message
+    cohort.configure(segmentation={"unet": {"start_from": "study1/unet"}})
+    assert "study1/unet, where no network lies" in refused(cohort)
+
+
+def test_a_source_that_has_seen_a_test_case(cohort):
+    folder = cohort.path("study1/unet")
+    folder.mkdir(parents=True)
+    told = {
+        "network": "unet",
+        "channels": ["image", "confidence"],
+        "spacing_mm": [2.0, 2.0, 6.0],
+        "training_settings": {"position": True},
+        "participants": {"train": ["leg03"], "validation": []},
+    }
+    (folder / "model.json").write_text(json.dumps(told))
+    cohort.configure(segmentation={"unet": {"start_from": "study1/unet"}})
+    assert "has seen leg03 (its split: train), held out here (test)" in refused(cohort)

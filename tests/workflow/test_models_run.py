@@ -77,3 +77,23 @@ def test_an_edit_of_one_network_trains_that_one_alone(finished):
     text = plan.stdout + plan.stderr
     assert "Training model unet_s_r_clstm" in text
     assert "Training model unet\n" not in text
+
+
+def test_a_network_starts_from_another_of_the_run(finished):
+    tuned = {"network": "unet", "settings": {"start_from": "results/train/unet", "epochs": 1}}
+    finished.configure(segmentation={"models": ["unet", "tuned"], "variants": {"tuned": tuned}})
+    target = "results/train/tuned/weights.safetensors"
+    assert finished.planned(target) == {"train": 1}
+    finished.path("results/train/unet/model.json").unlink()
+    # The source is trained first; its checkpoint gives the same bytes again.
+    assert finished.jobs_run(target) == {"train": 2}
+    source = description(finished, "unet")
+    started = description(finished, "tuned")["started_from"]
+    assert started["weights_sha256"] == source["weights"]["sha256"]
+    assert started["participants"] == source["participants"]
+    assert finished.planned(target) == {}
+    # A source that changes starts what follows anew, as folds do with their own sources.
+    finished.configure(seed=8)
+    assert finished.planned(target)["train"] == 2
+    finished.configure(segmentation={"folds": 3})
+    assert finished.planned("results/train/tuned/fold2/weights.safetensors")["train"] == 2

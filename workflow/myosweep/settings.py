@@ -473,9 +473,9 @@ def _cross_problems(settings: Json, schema: Json) -> Iterator[InputError]:
             )
     pretrained: dict[str, str] = segmentation["pretrained"]
     for name in segmentation["models"]:
-        if name in pretrained or name in segmentation["variants"]:
+        if name in pretrained:
             continue
-        if model_of(name, segmentation, known_networks()) is None:
+        if name not in segmentation["variants"] and model_of(name, segmentation, known_networks()) is None:
             presets = [f"{name}-{preset}" for name in known for preset in known_networks()[name].presets]
             close = _closest(name, [*known, *segmentation["variants"], *presets])
             yield InputError(
@@ -486,6 +486,8 @@ def _cross_problems(settings: Json, schema: Json) -> Iterator[InputError]:
                 "segmentation.variants, or a name that segmentation.pretrained gives a folder",
                 f"write {close}, or add `pretrained: {{{name}: FOLDER}}`",
             )
+        else:
+            yield from _training_problems(name, settings)
     for name, folder in pretrained.items():
         if name not in segmentation["models"]:
             listed = ", ".join([*segmentation["models"], name])
@@ -502,6 +504,41 @@ def _cross_problems(settings: Json, schema: Json) -> Iterator[InputError]:
                 "a folder with weights.safetensors and model.json",
                 "correct the path",
             )
+
+
+def _training_problems(name: str, settings: Json) -> Iterator[InputError]:
+    """What cannot be trained as a model's settings say, as far as names and numbers show it."""
+    segmentation = settings["segmentation"]
+    variant = segmentation["variants"].get(name)
+    if variant is not None and variant["network"] not in known_networks():
+        return
+    model = model_of(name, segmentation, known_networks())
+    assert model is not None
+    network = model.network
+
+    def where(key: str) -> str:
+        if variant is not None and key in variant["settings"]:
+            return _where(("segmentation", "variants", name, "settings", key))
+        return _where(("segmentation", network, key))
+
+    for structure in model.settings.get("flip_laterally") or ():
+        if structure not in settings["structures"]:
+            yield InputError(
+                where("flip_laterally"),
+                f"{structure}, which is no structure",
+                f"two of {', '.join(settings['structures'])}",
+                "correct the name",
+            )
+    if model.settings.get("patch"):
+        # Here, since networks need numpy, which takes longer than all else that reads settings.
+        from myosweep.networks import check_patch
+
+        of_training = _json(SCHEMA.parent / TRAINING)["properties"]
+        own = {key: value for key, value in model.settings.items() if key not in of_training}
+        try:
+            check_patch(network, own, model.settings["patch"], where("patch"))
+        except InputError as problem:
+            yield problem
 
 
 def _closest(name: str, known: Sequence[str]) -> str:

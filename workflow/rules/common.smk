@@ -29,6 +29,7 @@ from myosweep.labels.methods import FRAME_WISE, NEED_IMAGE
 from myosweep.models import fold_of, fold_splits, model_folders, model_of, network_in
 from myosweep.settings import known_networks, network_names, read_settings
 from myosweep.sources import share_with_jobs, source_files
+from myosweep.starts import check_circles, check_source, read_description, source_of, trained_here
 from myosweep.studies import given_slices, measured_cases, studied_models
 
 share_with_jobs(WORKFLOW)
@@ -456,6 +457,69 @@ def trainings_of(model, folds=range(1, FOLDS + 1)):
 
 def all_trainings(models=MODELS):
     return [training for model in models if model in TRAINED for training in trainings_of(model)]
+
+
+def setting_of(model, key):
+    """Where a setting of a model stands, for errors."""
+    variant = SETTINGS["segmentation"]["variants"].get(model, {"settings": {}})
+    place = f"variants.{model}.settings" if key in variant["settings"] else TRAINED[model].network
+    return f"configuration, key segmentation.{place}.{key}"
+
+
+def read_starts():
+    """The folder from which each training starts that does, checked as far as it can be before any job."""
+    made = all_trainings()
+    models = {training: TRAINED[Path(training).parts[0]] for training in made}
+    starting = {training: model for training, model in models.items() if model.settings["start_from"]}
+    where = {training: setting_of(model.name, "start_from") for training, model in starting.items()}
+    sources = {
+        training: source_of(model.settings["start_from"], training, made, where[training])
+        for training, model in starting.items()
+    }
+    check_circles(sources, where)
+    for training, source in sources.items():
+        model = starting[training]
+        splits = splits_of(training)
+        people = {TABLES.cases[case].participant: split for case, split in splits.items()}
+        check_source(
+            planned_source(trained_here(source), models) or read_description(source),
+            source,
+            people,
+            network=model.network,
+            channels=model.channels,
+            position=model.settings["position"],
+            spacing_mm=model.settings["spacing_mm"],
+        )
+    return sources
+
+
+def planned_source(training, models):
+    """What model.json will tell of a network that this run trains; None of any other."""
+    if training not in models:
+        return None
+    splits = splits_of(training)
+    return {
+        "network": models[training].network,
+        "channels": list(models[training].channels),
+        "spacing_mm": models[training].settings["spacing_mm"],
+        "training_settings": models[training].settings,
+        "participants": {
+            split: [TABLES.cases[case].participant for case in splits if splits[case] == split]
+            for split in ("train", "validation")
+        },
+    }
+
+
+try:
+    STARTS = read_starts()
+except (InputError, InputErrors) as error:
+    raise WorkflowError(str(error)) from None
+
+
+def start_files(wildcards):
+    """The network from which a training starts, nothing for one that starts from random weights."""
+    folder = STARTS.get(wildcards.training)
+    return [f"{folder}/{name}" for name in ("model.json", "weights.safetensors")] if folder else []
 
 
 # A given model may lie among the results of an earlier configuration, and is not to be trained again.

@@ -3,6 +3,7 @@ rule train:
         images=training_files("compound"),
         confidences=training_files("confidence"),
         labels=training_files("labels"),
+        start=start_files,
     output:
         weights="results/train/{training}/weights.safetensors",
         model="results/train/{training}/model.json",

@@ -16,11 +16,13 @@ cases = [
         snakemake.params.cases, inputs.images, confidences, inputs.labels, strict=True
     )
 ]
+# Of a model's folder the training takes its own fold and structure.
+start_from = str(Path(inputs.start[0]).parent) if inputs.start else ""
 key = run_digest(dict(snakemake.params.items()), inputs)
 train(
     cases,
     network=snakemake.params.network,
-    settings=snakemake.params.settings,
+    settings={**snakemake.params.settings, "start_from": start_from},
     structures=snakemake.params.structures,
     learned=snakemake.params.learned,
     channels=snakemake.params.channels,

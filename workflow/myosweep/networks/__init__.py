@@ -19,6 +19,7 @@ A schema of the same name describes its settings to users.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -86,6 +87,28 @@ def multiple_of(name: str, settings: dict[str, Any]) -> tuple[int, int, int]:
     module = module_of(name)
     z, y, x = module.multiple(module.Settings(**settings))
     return int(z), int(y), int(x)
+
+
+def check_patch(name: str, settings: dict[str, Any], patch: Sequence[int], where: str) -> None:
+    """Check that a network takes patches of so many voxels along (z, y, x); `where` names the setting.
+
+    Raises
+    ------
+    InputError
+        It does not; the next sizes that it takes are told.
+    """
+    factors = multiple_of(name, settings)
+    larger = [-(-edge // factor) * factor for edge, factor in zip(patch, factors, strict=True)]
+    if larger == list(patch):
+        return
+    smaller = [max(edge // factor, 1) * factor for edge, factor in zip(patch, factors, strict=True)]
+    good = " or ".join(f"`patch: {size}`" for size in dict.fromkeys(map(str, (smaller, larger))))
+    raise InputError(
+        where,
+        f"{list(patch)}",
+        f"multiples of {', '.join(map(str, factors))} along z, y, x, as {name} takes",
+        f"write {good}",
+    )
 
 
 def create(name: str, in_channels: int, out_channels: int, settings: dict[str, Any]) -> nn.Module:

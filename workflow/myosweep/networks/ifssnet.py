@@ -73,7 +73,8 @@ TRAINING: dict[str, Any] = {
     "weight_decay": 0.0,
     "threads": 1,
 }
-WITHOUT = ("loss", "dice_weight", "cross_entropy_weight")
+# One structure has none to change places with; the network follows whole limbs from the given masks.
+WITHOUT = ("loss", "dice_weight", "cross_entropy_weight", "flip_laterally", "patch", "patches")
 BINARY = True
 
 # What the paper trains with, as far as settings say it: its widths, poolings and dropout on voxels of .277

@@ -16,14 +16,27 @@ from myosweep.training.settings import TrainingSettings
 CONTROL_POINTS_MM = 32.0
 
 
-def augment(sample: Sample, settings: TrainingSettings, random: np.random.Generator) -> Sample:
-    """A rotated, stretched, shifted, bent, re-gained and perhaps shadowed copy; never mirrored along x."""
+def augment(
+    sample: Sample,
+    settings: TrainingSettings,
+    random: np.random.Generator,
+    exchanged: tuple[int, int] | None = None,
+) -> Sample:
+    """A rotated, stretched, shifted, bent, re-gained and perhaps shadowed copy.
+
+    Mirrored along x is half of the cases where `exchanged` names the two classes that then change places, no
+    case otherwise.
+    """
     channels, target = _move(sample, settings, random)
     _change_gain(channels[0], sample.black[0], settings.gain_percent / 100, random)
     if random.random() < settings.shadow_probability:
         _shade(channels, sample.black, random)
     if random.random() < 0.5 and settings.flip_along_limb:
         channels, target = channels[:, ::-1].copy(), target[:, ::-1].copy()
+    if exchanged is not None and random.random() < 0.5:
+        one, other = exchanged
+        channels, target = channels[..., ::-1].copy(), target[..., ::-1].copy()
+        target[[one, other]] = target[[other, one]]
     return Sample(sample.case, channels, target, sample.black)
 
 

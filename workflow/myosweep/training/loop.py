@@ -9,13 +9,14 @@ import io
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from myosweep.errors import InputError
@@ -38,14 +39,24 @@ from myosweep.training.data import (
     uniform_shape,
 )
 from myosweep.training.device import LAYOUT, autocast, lay_out, set_up_torch
-from myosweep.training.fields import Box, cut, field_corner, field_shape, guided_box, margin_of
+from myosweep.training.fields import (
+    Box,
+    Place,
+    cut,
+    field_corner,
+    field_shape,
+    guided_box,
+    margin_of,
+)
 from myosweep.training.guides import NothingToPropagate
 from myosweep.training.lattice import Floats, Lattice
 from myosweep.training.model import Description, save_model
 from myosweep.training.objectives import Growing, Objective, objective_of
+from myosweep.training.patches import draw_patch
 from myosweep.training.seeds import derived_seed, generator
 from myosweep.training.segmenting import probabilities
 from myosweep.training.settings import TrainingSettings, split_settings
+from myosweep.training.start import read_start
 
 Weights = dict[str, torch.Tensor]
 Row = dict[str, float | int | None]
@@ -101,6 +112,7 @@ def train(
     check_channels(channels)
     check_structures(structures)
     options, network_settings = split_settings(network, settings)
+    _check_pair(network, options, learned)
     seen = len(channels)
     if options.weighs_by_confidence and "confidence" not in channels:
         channels = [*channels, "confidence"]
@@ -125,17 +137,28 @@ def train(
                 f"no case to validate on: training runs all {options.epochs} epochs, the last weights count"
             )
         margin, window = margin_of(network_settings), int(network_settings.get("window", 1))
+        shapes = [
+            field_shape(sample.shape, _box(sample, window), margin, options.spacing)
+            if margin
+            else sample.shape
+            for sample in samples.values()
+        ]
         shape = uniform_shape(
-            [
-                field_shape(sample.shape, _box(sample, window), margin, options.spacing)
-                if margin
-                else sample.shape
-                for sample in samples.values()
-            ],
-            multiple_of(network, network_settings),
+            [tuple(options.patch)] if options.patch else shapes, multiple_of(network, network_settings)
+        )
+        start = read_start(
+            options.start_from,
+            network=network,
+            network_settings=network_settings,
+            structures=list(structures),
+            channels=channels[:seen],
+            position=options.position,
+            spacing_mm=options.spacing,
+            cases=cases,
         )
         torch.manual_seed(derived_seed(seed, "weights"))
         module = create(network, seen + options.position, len(structures) + 1, network_settings)
+        start.give(module)
         module = lay_out(module.to(device))
         objective = objective_of(network, network_settings, options)
         run = _Run(
@@ -151,7 +174,11 @@ def train(
             checkpoint_dir,
             window if margin else 0,
         )
-        run.resume(_fingerprint(samples, used, network, seen, network_settings, options, structures, seed))
+        run.resume(
+            _fingerprint(
+                samples, used, network, seen, network_settings, options, structures, seed, start.origin
+            )
+        )
         run.train(training, validation)
         run.save(finished=True)
         description = Description(
@@ -168,6 +195,7 @@ def train(
                 for split in ("train", "validation")
             },
             training=run.summary(),
+            started_from=dict(start.origin),
         )
         write_text(output_dir / "history.csv", _table(run.history))
         save_model(output_dir, description, run.best)
@@ -193,6 +221,15 @@ def dice_of(prediction: np.ndarray, target: np.ndarray, classes: int) -> list[fl
         total = int(mine.sum()) + int(truth.sum())
         scores.append(2 * int((mine & truth).sum()) / total if total else math.nan)
     return scores
+
+
+@dataclass(frozen=True)
+class _Field:
+    """What the network sees, (channel, z, y, x), its target, and the confidence that weighs the loss."""
+
+    channels: Floats
+    target: NDArray[np.uint8]
+    confidence: Floats | None
 
 
 @dataclass
@@ -224,10 +261,6 @@ class _Run:
             kind(weights, lr=self.options.learning_rate, weight_decay=self.options.weight_decay, fused=True)
             for weights in self.objective.parameters(self.network)
         ]
-
-    @property
-    def position(self) -> float | None:
-        return self.options.spacing[0] if self.options.position else None
 
     def resume(self, fingerprint: str) -> None:
         self.fingerprint = fingerprint
@@ -299,8 +332,9 @@ class _Run:
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate
-        order = generator(self.seed, "order", epoch).permutation(len(learned))
-        losses = [self._step(epoch, learned[index]) for index in order]
+        count = len(learned)
+        order = generator(self.seed, "order", epoch).permutation(count * self.options.patches)
+        losses = [self._step(epoch, learned[index % count], int(index // count)) for index in order]
         row: Row = {"epoch": epoch + 1, "learning_rate": rate, "loss": float(np.mean(losses))}
         scores = np.array([self._score(sample) for sample in validation]).reshape(-1, len(self.structures))
         means = [_mean(column) for column in scores.T]
@@ -309,9 +343,16 @@ class _Run:
             f"validation_dice_{name}": mean for name, mean in zip(self.structures, means, strict=True)
         }
 
-    def _step(self, epoch: int, sample: Sample) -> float:
-        changed = augment(sample, self.options, generator(self.seed, "augment", epoch, sample.case))
-        channels, target, confidence = self._tensors(self._field(changed))
+    def _step(self, epoch: int, sample: Sample, number: int) -> float:
+        purpose = (epoch, sample.case, number) if number else (epoch, sample.case)
+        random = generator(self.seed, "augment", *purpose)
+        changed = augment(sample, self.options, random, self._exchanged())
+        if self.options.patch:
+            random = generator(self.seed, "patch", *purpose)
+            corner = draw_patch(changed.target, self.options.patch, random)
+        else:
+            corner = self._corner(changed)
+        channels, target, confidence = self._tensors(self._cut(changed, corner, self.shape))
         self.network.train()
         objective = self.objective
         if isinstance(objective, Growing):
@@ -330,8 +371,9 @@ class _Run:
             length = nn.utils.clip_grad_norm_(weights, self.options.clip_norm)
             value = float(loss.detach())
             if not (math.isfinite(value) and math.isfinite(float(length))):
+                which = f", time {number + 1}" if self.options.patches > 1 else ""
                 raise InputError(
-                    f"case {sample.case}, epoch {epoch + 1}",
+                    f"case {sample.case}, epoch {epoch + 1}{which}",
                     f"loss {value} and a gradient of length {float(length)}; the image lies in "
                     f"{float(channels.min()):.4g} to {float(channels.max()):.4g}",
                     "numbers",
@@ -353,43 +395,56 @@ class _Run:
                 else:
                     mean.copy_(now[name])
 
-    def _field(self, sample: Sample) -> Sample:
-        """The part of a case that the network sees, padded."""
-        box = _box(sample, self.guided) if self.guided else None
-        corner = field_corner(sample.shape, box, self.shape)
-        return replace(
-            sample,
-            channels=cut(sample.channels, corner, self.shape, sample.black),
-            target=cut(sample.target, corner, self.shape),
-        )
+    def _exchanged(self) -> tuple[int, int] | None:
+        """The classes that change places where a limb is mirrored."""
+        if not self.options.flip_laterally:
+            return None
+        one, other = (1 + self.structures.index(name) for name in self.options.flip_laterally)
+        return one, other
 
-    def _tensors(self, field: Sample) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    def _corner(self, sample: Sample) -> Place:
+        """Where in a case the field lies that the network sees, if it is no patch."""
+        box = _box(sample, self.guided) if self.guided else None
+        return field_corner(sample.shape, box, self.shape)
+
+    def _cut(self, sample: Sample, corner: Place, shape: Sequence[int]) -> _Field:
+        """The part of a case that the network sees, padded."""
+        channels = cut(sample.channels, corner, shape, sample.black)
+        confidence = channels[-1] if self.options.weighs_by_confidence else None
+        seen = channels[: self.seen]
+        if self.options.position:
+            # A patch is told where it lies in its limb.
+            middle = (sample.shape[2] - 1) / 2 - corner[2] if self.options.patch else None
+            z, y, x = shape
+            told = position_channel((z, y, x), self.options.spacing[0], middle)
+            seen = np.concatenate([seen, told])
+        return _Field(seen, cut(sample.target, corner, shape), confidence)
+
+    def _tensors(self, field: _Field) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """What the network sees, the fractions, and the confidence map where the loss is weighted by it."""
-        channels = torch.from_numpy(self._channels(field))[None].to(self.device, memory_format=LAYOUT)
+        channels = torch.from_numpy(field.channels)[None].to(self.device, memory_format=LAYOUT)
         target = torch.from_numpy(field.target)[None].to(self.device).float() / 255
         confidence = None
-        if self.options.weighs_by_confidence:
-            confidence = torch.from_numpy(field.channels[-1])[None, None].to(self.device)
+        if field.confidence is not None:
+            confidence = torch.from_numpy(field.confidence)[None, None].to(self.device)
         return channels, target, confidence
 
-    def _channels(self, field: Sample) -> Floats:
-        """What the network sees, (channel, z, y, x)."""
-        seen = field.channels[: self.seen]
-        if self.position is None:
-            return seen
-        return np.concatenate([seen, position_channel(self.shape, self.position)])
-
     def _score(self, sample: Sample) -> list[float]:
-        field = self._field(sample)
+        corner, shape = self._corner(sample), self.shape
+        if self.options.patch:
+            shape = uniform_shape([sample.shape, self.shape], (1, 1, 1))
+            corner = field_corner(sample.shape, None, shape)
+        field = self._cut(sample, corner, shape)
         fractions = field.target
         try:
             with autocast(self.device, self.options.precision):
                 scores = probabilities(
                     self.average,
                     self.name,
-                    self._channels(field),
+                    field.channels,
                     self.device,
                     fractions.astype(np.float32) / np.float32(255),
+                    patch=self.options.patch,
                 )
         except NothingToPropagate:
             return [math.nan] * len(self.structures)
@@ -469,11 +524,26 @@ def _check_memory(
 
 
 def _less_memory(network: str, settings: dict[str, Any], options: TrainingSettings) -> str:
-    further = [name for name in ("window", "widths", "channels", "features") if name in settings]
+    further = [name for name in ("window", "widths", "channels", "features") if name in settings][:1]
+    others = [f", or lower {name} (now {settings[name]})" for name in further]
+    if "patch" not in getattr(module_of(network), "WITHOUT", ()):
+        now = f"lower patch (now {list(options.patch)})" if options.patch else "train on patches (patch)"
+        others.append(f", or {now}")
     return (
         f"raise segmentation.{network}.spacing_mm (now {list(options.spacing)}; twice along each axis takes "
-        f"an eighth){''.join(f', or lower {name} (now {settings[name]})' for name in further[:1])}"
+        f"an eighth){''.join(others)}"
     )
+
+
+def _check_pair(network: str, options: TrainingSettings, learned: Sequence[str]) -> None:
+    missing = [name for name in options.flip_laterally or () if name not in learned]
+    if missing:
+        raise InputError(
+            f"segmentation.{network}.flip_laterally",
+            f"{', '.join(missing)}, which this network does not learn",
+            f"two of {', '.join(learned)}" if len(learned) > 1 else "null for a network of one structure",
+            "correct the names, or leave the key out",
+        )
 
 
 def _check_presence(learned: list[Sample], structures: dict[str, int]) -> None:
@@ -496,8 +566,9 @@ def _fingerprint(
     options: TrainingSettings,
     structures: dict[str, int],
     seed: int,
+    origin: Mapping[str, Any],
 ) -> str:
-    plain = json.dumps([network, seen, network_settings, asdict(options), structures, seed])
+    plain = json.dumps([network, seen, network_settings, asdict(options), structures, seed, dict(origin)])
     digest = hashlib.sha256(plain.encode())
     for case in used:
         sample = samples[case.case]

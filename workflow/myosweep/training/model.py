@@ -7,7 +7,7 @@ import json
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,13 +47,17 @@ class Description:
     spacing_mm
         Voxel size that it sees, along (x, y, z).
     shape
-        Padded shape (z, y, x) that it was trained on.
+        Padded shape (z, y, x) that it was trained on: of whole limbs, or of its patches.
     seed
         Of the training.
     participants
         By split, those that were trained and validated on.
     training
         How it went: epochs, best epoch, validation Dice by structure.
+    started_from
+        The network whose weights it began with: `weights_sha256`, its `structures`, by split the
+        `participants` that it and those before it have seen, and the tensors that were `fresh` all the same;
+        empty for random weights.
     """
 
     network: str
@@ -66,6 +70,7 @@ class Description:
     seed: int
     participants: dict[str, list[str]]
     training: dict[str, Any]
+    started_from: dict[str, Any] = field(default_factory=dict)
 
 
 def save_model(folder: Path, description: Description, weights: dict[str, torch.Tensor]) -> None:
@@ -168,6 +173,11 @@ def load_model(folder: str | Path) -> tuple[nn.Module, Description]:
     return network.eval(), description
 
 
+def sealed_digest(folder: str | Path) -> str:
+    """SHA-256 of a checked model's weights."""
+    return _digest(Path(folder) / WEIGHTS)
+
+
 def _build(description: Description) -> nn.Module:
     from myosweep.networks import create
 
@@ -194,7 +204,9 @@ def _read_description(folder: Path) -> Description:
             )
         seal = values["weights"]
         expected_bytes, expected_digest = int(seal["bytes"]), str(seal["sha256"])
-        description = Description(**{key: values[key] for key in Description.__dataclass_fields__})
+        # Models of earlier releases do not tell where they started.
+        told = {"started_from": {}, **values}
+        description = Description(**{key: told[key] for key in Description.__dataclass_fields__})
         _check_values(description)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InputError(
@@ -220,6 +232,8 @@ def _check_values(description: Description) -> None:
         "shape": len(description.shape) == 3 and all(type(n) is int and n > 0 for n in description.shape),
         "structures": all(type(value) is int for value in description.structures.values()),
         "channels": all(isinstance(channel, str) for channel in description.channels),
+        "participants": _are_participants(description.participants),
+        "started_from": _are_participants(description.started_from.get("participants", {})),
         "network": isinstance(description.network, str),
         "network_settings": isinstance(description.network_settings, dict),
         "training_settings.threads": type(training["threads"]) is int and 1 <= training["threads"] <= 1024,
@@ -229,6 +243,12 @@ def _check_values(description: Description) -> None:
     for name, is_good in good.items():
         if not is_good:
             raise ValueError(f"{name} cannot be that")
+
+
+def _are_participants(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(names, list) and all(isinstance(name, str) for name in names) for names in value.values()
+    )
 
 
 def _check_shapes(path: Path, description: Description) -> None:

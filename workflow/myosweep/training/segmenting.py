@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import nn
@@ -10,6 +12,7 @@ from myosweep.networks import is_guided, module_of
 from myosweep.training.device import LAYOUT
 from myosweep.training.guides import guiding_slices
 from myosweep.training.lattice import Floats
+from myosweep.training.windows import slide
 
 
 def probabilities(
@@ -20,6 +23,7 @@ def probabilities(
     fractions: Floats | None = None,
     *,
     everything: bool = False,
+    patch: Sequence[int] | None = None,
 ) -> Floats:
     """Probabilities of the classes.
 
@@ -37,6 +41,8 @@ def probabilities(
         For a guided network the case's labels, see `guides.guiding_slices`.
     everything
         Whether all annotated slices guide it.
+    patch
+        Voxels along (z, y, x) of the windows through which a network that was trained on patches sees.
 
     Returns
     -------
@@ -47,6 +53,8 @@ def probabilities(
         given = guiding_slices(fractions, int(network.window), everything=everything)  # type: ignore[arg-type]
         result: Floats = module_of(name).segment(network, channels, given)
         return result
+    if patch is not None:
+        return slide(network, channels, patch, device)
     batch = torch.from_numpy(channels)[None].to(device, memory_format=LAYOUT)
     with torch.inference_mode():
         logits = network(batch)

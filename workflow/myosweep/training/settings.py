@@ -8,7 +8,7 @@ from typing import Any
 
 from myosweep.errors import InputError
 from myosweep.models import LOSSES
-from myosweep.networks import complete_settings, module_of
+from myosweep.networks import check_patch, complete_settings, module_of
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,16 @@ class TrainingSettings:
     flip_along_limb
         Whether half of the cases are turned upside down along z. Muscles differ along the limb, so not by
         default.
+    flip_laterally
+        Two structures that change places in half of the cases, which are mirrored along x: what lay on the
+        one side then lies where the other belongs. None: no case is mirrored.
+    patch
+        Voxels along (z, y, x) of the parts of a limb that the network sees in training (see
+        `training.patches`); it then segments through windows of that size. None: it sees whole limbs.
+    patches
+        How often each case is drawn per epoch, each time changed and, with `patch`, cut anew.
+    start_from
+        The folder of a network whose weights training begins with (see `training.start`); empty: random ones.
     precision
         `float32`, or `bfloat16` for autocast: some four times faster on a processor that has it
         (avx512_bf16).
@@ -88,6 +98,10 @@ class TrainingSettings:
     gain_percent: float = 20.0
     shadow_probability: float = 0.2
     flip_along_limb: bool = False
+    flip_laterally: Sequence[str] | None = None
+    patch: Sequence[int] | None = None
+    patches: int = 1
+    start_from: str = ""
     precision: str = "float32"
     threads: int = 2
     checkpoint_seconds: float = 10.0
@@ -134,6 +148,16 @@ _RULES: dict[str, tuple[str, Any]] = {
     "gain_percent": ("a number from 0 to below 100", lambda v: _number(v) and 0 <= v < 100),
     "position": ("true or false", lambda v: isinstance(v, bool)),
     "flip_along_limb": ("true or false", lambda v: isinstance(v, bool)),
+    "flip_laterally": (
+        "two names of structures, or null",
+        lambda v: v is None or (len(v) == 2 and all(isinstance(name, str) for name in v) and v[0] != v[1]),
+    ),
+    "patch": (
+        "three whole numbers from 1, or null",
+        lambda v: v is None or (len(v) == 3 and all(type(edge) is int and edge >= 1 for edge in v)),
+    ),
+    "patches": ("a whole number from 1", lambda v: type(v) is int and v >= 1),
+    "start_from": ("a folder, or an empty text", lambda v: isinstance(v, str)),
     "loss": (f"one of {', '.join(LOSSES)}", lambda v: v in LOSSES),
     "optimizer": ("adamw or adam", lambda v: v in ("adamw", "adam")),
     "schedule": ("cosine or constant", lambda v: v in ("cosine", "constant")),
@@ -148,7 +172,7 @@ def split_settings(network: str, settings: dict[str, Any]) -> tuple[TrainingSett
     Raises
     ------
     InputError
-        An unknown network or key, or a value that cannot be.
+        An unknown network or key, a value that cannot be, or a patch that the network does not take.
     """
     module = module_of(network)
     of_training = {field.name for field in fields(TrainingSettings)} - set(getattr(module, "WITHOUT", ()))
@@ -168,4 +192,7 @@ def split_settings(network: str, settings: dict[str, Any]) -> tuple[TrainingSett
             raise InputError(where, "an unknown key", f"one of {names}", "correct or remove it")
     given = {**module.TRAINING, **{key: value for key, value in settings.items() if key in of_training}}
     own = {key: value for key, value in settings.items() if key in of_network}
-    return TrainingSettings(**given), complete_settings(network, own)
+    options, complete = TrainingSettings(**given), complete_settings(network, own)
+    if options.patch is not None:
+        check_patch(network, complete, options.patch, f"segmentation.{network}.patch")
+    return options, complete
