@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from myosweep.errors import InputError
 from myosweep.io.files import whole_file, write_json
+from myosweep.models import members_of
 from myosweep.training.data import NORMALISATION, ORIENTATION
 
 if TYPE_CHECKING:
@@ -127,11 +128,35 @@ def check_models(
 ) -> list[Description]:
     """Check the networks that segment together: one for all structures, or one for each.
 
+    Of an ensemble (see `models.members_of`) every member is checked so, and all must agree.
+
     Raises
     ------
     InputError
-        As `check_model`, or a structure is learned by several or by none of them.
+        As `check_model`, a structure is learned by several or by none of a member's networks, or members
+        differ in what they learned, what they see or their spacing.
     """
+    members = [_check_member(member, structures, channels) for member in members_of(folders)]
+    first = members[0]
+    for member, paths in zip(members, members_of(folders), strict=True):
+        if _agreed(member) != _agreed(first):
+            raise InputError(
+                paths[0].parent,
+                f"{_agreed(member)}",
+                f"{_agreed(first)}, as in {folders[0]}",
+                "make an ensemble of networks that learned the same structures from the same channels at the "
+                "same spacing",
+            )
+    return [description for member in members for description in member]
+
+
+def _agreed(member: list[Description]) -> list[tuple[list[str], list[str], list[float]]]:
+    return [(list(each.structures), each.channels, each.spacing_mm) for each in member]
+
+
+def _check_member(
+    folders: Sequence[Path], structures: dict[str, int], channels: Sequence[str]
+) -> list[Description]:
     descriptions = [check_model(folder, None, channels) for folder in folders]
     found = [item for description in descriptions for item in description.structures.items()]
     if sorted(found) != sorted(structures.items()):
