@@ -136,22 +136,26 @@ def check_models(
         As `check_model`, a structure is learned by several or by none of a member's networks, or members
         differ in what they learned, what they see or their spacing.
     """
-    members = [_check_member(member, structures, channels) for member in members_of(folders)]
-    first = members[0]
-    for member, paths in zip(members, members_of(folders), strict=True):
-        if _agreed(member) != _agreed(first):
+    members = members_of(folders)
+    descriptions = [_check_member(member, structures, channels) for member in members]
+    for member, own in zip(members, descriptions, strict=True):
+        if _agreed(own) != _agreed(descriptions[0]):
             raise InputError(
-                paths[0].parent,
-                f"{_agreed(member)}",
-                f"{_agreed(first)}, as in {folders[0]}",
-                "make an ensemble of networks that learned the same structures from the same channels at the "
-                "same spacing",
+                member[0] if len(member) == 1 else member[0].parent,
+                _agreed(own),
+                f"{_agreed(descriptions[0])}, as in {members[0][0]}",
+                "make an ensemble of networks that learned the same structures, in one order, from the same "
+                "channels at the same spacing",
             )
-    return [description for member in members for description in member]
+    return [description for own in descriptions for description in own]
 
 
-def _agreed(member: list[Description]) -> list[tuple[list[str], list[str], list[float]]]:
-    return [(list(each.structures), each.channels, each.spacing_mm) for each in member]
+def _agreed(descriptions: list[Description]) -> str:
+    return "; ".join(
+        f"{', '.join(each.structures)} from {' and '.join(each.channels)} of "
+        f"{' x '.join(f'{edge:g}' for edge in each.spacing_mm)} mm"
+        for each in descriptions
+    )
 
 
 def _check_member(
