@@ -13,7 +13,7 @@ import numpy as np
 from myosweep.errors import InputError
 from myosweep.memory import check_memory, exhaustion_explained
 from myosweep.networks import is_guided, multiple_of
-from myosweep.progress import log
+from myosweep.progress import track
 from myosweep.training.data import uniform_shape
 from myosweep.training.device import autocast, lay_out, set_up_torch
 from myosweep.training.fields import (
@@ -97,15 +97,16 @@ def mean_probabilities(
         asked = _Asked.of(folder, description, limb, lattice, prepared)
         device = set_up_torch(int(description.training_settings["threads"]))
         network = lay_out(network.to(device))
-        for one in passes_of(settings, guided=is_guided(description.network)):
-            if count:
-                log(f"pass {count + 1}")
+        ways = passes_of(settings, guided=is_guided(description.network))
+        passes = len(ways) * len(folders)
+        for one in ways:
+            told = f"pass {count + 1}, " if passes > 1 else ""
             with (
                 passing(network, one, description.seed, folder),
                 exhaustion_explained(folder, asked.remedy),
                 autocast(device, str(description.training_settings["precision"])),
             ):
-                for z, scores in probability_slices(
+                slices = probability_slices(
                     network,
                     description.network,
                     Turned(asked.channels) if one.turned else asked.channels,
@@ -113,7 +114,8 @@ def mean_probabilities(
                     asked.fractions,
                     patch=asked.patch,
                     overlap=settings.overlap,
-                ):
+                )
+                for z, scores in track(slices, asked.channels.shape[1], f"{told}slices segmented"):
                     place, plane = asked.on_limb(z, scores, turned=one.turned)
                     if 0 <= place < lattice.shape[0]:
                         sums.write(place, plane + sums.read(place) if count else plane)
