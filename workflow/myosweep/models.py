@@ -19,6 +19,7 @@ LOSSES = ("Dice", "CE", "DiceCE", "CEconf", "DiceCEconf")
 _NAME = re.compile(
     rf"(?P<network>[^-]+?)(-(?P<preset>.+?))?(_(?P<channels>[12])ch(_(?P<loss>{'|'.join(LOSSES)}))?)?"
 )
+_FOLD = re.compile(r"fold\d+")
 _CHANNELS = {"1": ("image",), "2": ("image", "confidence")}
 
 
@@ -122,12 +123,28 @@ def model_of(name: str, segmentation: Mapping[str, Any], networks: Mapping[str, 
 
 
 def model_folders(folder: str | Path, structures: Iterable[str]) -> list[Path]:
-    """Where the networks of a model lie: in its folder, or one per structure in folders of their names."""
+    """Where the networks of a model lie: in its folder, or one per structure in folders of their names.
+
+    Of a folder that holds `fold1`, `fold2` and so on, each a model, those of all of them.
+    """
+    structures = list(structures)
+    if (Path(folder) / "model.json").is_file():
+        return [Path(folder)]
+    folds = [path for path in Path(folder).glob("fold*") if _FOLD.fullmatch(path.name) and path.is_dir()]
+    members = sorted(folds, key=lambda path: (int(path.name.removeprefix("fold")), path.name))
+    if members:
+        return [each for member in members for each in model_folders(member, structures)]
     own = [Path(folder) / name for name in structures]
-    binary = (
-        any((each / "model.json").is_file() for each in own) and not (Path(folder) / "model.json").is_file()
-    )
-    return own if binary else [Path(folder)]
+    return own if any((each / "model.json").is_file() for each in own) else [Path(folder)]
+
+
+def members_of(folders: Iterable[str | Path]) -> list[list[Path]]:
+    """The networks of a model by the training that they come from: that of one of its folds, or its own."""
+    members: dict[Path, list[Path]] = {}
+    for folder in map(Path, folders):
+        fold = [path for path in (folder, folder.parent) if _FOLD.fullmatch(path.name)]
+        members.setdefault(fold[0] if fold else Path(), []).append(folder)
+    return list(members.values())
 
 
 def network_in(folder: str | Path, structures: Iterable[str]) -> str:

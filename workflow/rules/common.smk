@@ -26,7 +26,7 @@ from myosweep.io.recordings import recording_digest, recording_inputs
 from myosweep.io.tables import read_tables
 from myosweep.io.screens import read_excluded
 from myosweep.labels.methods import FRAME_WISE, NEED_IMAGE
-from myosweep.models import fold_of, fold_splits, model_folders, model_of, network_in
+from myosweep.models import fold_of, fold_splits, members_of, model_folders, model_of, network_in
 from myosweep.settings import known_networks, network_names, read_settings
 from myosweep.sources import share_with_jobs, source_files
 from myosweep.starts import check_circles, check_source, read_description, source_of, trained_here
@@ -75,6 +75,7 @@ STUDIES = studied_models(SETTINGS, known_networks())
 # Trained where a study is asked for, and no source of the tables of all cases.
 TRAINED |= {name: model for models in STUDIES.values() for name, model in models.items()}
 FOLDS = SETTINGS["segmentation"]["folds"]
+INFERENCE = SETTINGS["segmentation"]["inference"]
 ON_FRAMES = SETTINGS["confidence"]["where"] == "frames"
 CONFIDENCE = {name: value for name, value in SETTINGS["confidence"].items() if name != "where"}
 
@@ -550,6 +551,14 @@ def is_guided(model):
     """Whether a model propagates labels of the case itself."""
     network = network_of(model)
     return network in known_networks() and known_networks()[network].guided
+
+
+def passes_differ(model):
+    """Whether a model answers a case more than once: turned, with dropout, or as several networks."""
+    if INFERENCE["dropout_passes"] > 1 or (INFERENCE["flips"] and not is_guided(model)):
+        return True
+    given = PRETRAINED.get(model)
+    return given is not None and len(members_of(model_folders(given, SETTINGS["structures"]))) > 1
 
 
 def network_of(model):

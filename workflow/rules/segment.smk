@@ -56,8 +56,38 @@ rule predict:
         side=lambda wildcards: TABLES.cases[wildcards.case].side,
         structures=lambda wildcards: structures_of(wildcards.model),
         channels=lambda wildcards: channels_of(wildcards.model),
+        inference=INFERENCE,
         code=lambda wildcards: code_of_network("predict", network_of(wildcards.model)),
     message:
         "Segmenting case {wildcards.case} with model {wildcards.model}"
     script:
         "../scripts/predict.py"
+
+
+rule map_uncertainty:
+    input:
+        model=model_files,
+        image=base_file("compound"),
+        confidence=confidence_of_model,
+        guide=guide_of_case,
+    output:
+        "results/uncertainty/{model}/{case}.mha",
+    log:
+        "results/logs/map_uncertainty/{model}/{case}.log",
+    benchmark:
+        "results/benchmarks/map_uncertainty/{model}/{case}.tsv"
+    conda:
+        "../../envs/myosweep.yaml"
+    threads: processors(1)
+    resources:
+        mem_mb=megabytes(1500, 40),
+    params:
+        side=lambda wildcards: TABLES.cases[wildcards.case].side,
+        structures=SETTINGS["structures"],
+        channels=lambda wildcards: channels_of(wildcards.model),
+        inference={name: INFERENCE[name] for name in ("flips", "dropout_passes", "overlap")},
+        code=lambda wildcards: code_of_network("map_uncertainty", network_of(wildcards.model)),
+    message:
+        "Mapping where model {wildcards.model} is not sure of case {wildcards.case}"
+    script:
+        "../scripts/map_uncertainty.py"

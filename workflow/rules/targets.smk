@@ -55,6 +55,16 @@ rule segmented:
         ),
 
 
+rule uncertainty_mapped:
+    input:
+        for_usable(
+            "results/uncertainty/{model}/{case}.mha",
+            model=lambda case: [
+                source for source in sources_of(case) if source in MODELS and passes_differ(source)
+            ],
+        ),
+
+
 rule evaluated:
     input:
         "results/metrics.csv",

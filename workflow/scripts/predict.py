@@ -4,16 +4,17 @@ open_log(snakemake.log[0], snakemake.rule, snakemake.wildcards.case)
 
 from pathlib import Path
 
+import numpy as np
 from myosweep.io.made_files import made_file
-from myosweep.io.volumes import read_volume, write_volume
-from myosweep.training.inference import predict
+from myosweep.io.volumes import write_planes
+from myosweep.training.inference import segmented
+from myosweep.training.inference_settings import InferenceSettings
 from myosweep.training.model import check_models
 
-inputs, params = snakemake.input, snakemake.params
+inputs, params, output = snakemake.input, snakemake.params, snakemake.output[0]
 folders = list(dict.fromkeys(Path(file).parent for file in inputs.model))
 check_models(folders, params.structures, params.channels)
-confidence = read_volume(inputs.confidence) if inputs.confidence else None
-guide = read_volume(inputs.guide) if inputs.guide else None
-labels = predict(folders, read_volume(inputs.image), confidence, params.side, guide)
-with made_file(snakemake.output[0]):
-    write_volume(snakemake.output[0], labels)
+settings = InferenceSettings(**params.inference)
+limb = inputs.image, inputs.confidence or None, params.side, inputs.guide or None
+with segmented(folders, *limb, settings, folder=Path(output).parent) as found, made_file(output):
+    write_planes(output, found.grid, np.dtype(np.uint8), found.labels())

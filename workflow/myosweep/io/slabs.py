@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from myosweep.errors import InputError
 from myosweep.geometry import Grid
-from myosweep.io.volumes import read_grid, read_volume
+from myosweep.io.volumes import Volume, read_grid, read_volume
 
 _TYPES = {
     b"MET_UCHAR": "u1",
@@ -47,6 +47,19 @@ def read_slabs(path: str | Path, planes: int) -> tuple[Grid, Iterator[NDArray[An
         return grid, _stream(path, header, grid, planes)
     array = read_volume(path).array
     return grid, (array[start : start + planes] for start in range(0, len(array), planes))
+
+
+def slabs_of(source: Volume | str | Path, planes: int) -> tuple[Grid, Iterator[NDArray[Any]]]:
+    """As `read_slabs`, of a file or of a volume in memory."""
+    if not isinstance(source, Volume):
+        return read_slabs(source, planes)
+    array = source.array
+    return source.grid, (array[start : start + planes] for start in range(0, len(array), planes))
+
+
+def grid_of_source(source: Volume | str | Path) -> Grid:
+    """The grid of a file, from its header alone, or of a volume in memory."""
+    return source.grid if isinstance(source, Volume) else read_grid(source)
 
 
 def _header(path: Path) -> dict[bytes, bytes]:

@@ -12,7 +12,9 @@ along (z, y, x) whose multiples it takes) and `build(in_channels, out_channels, 
 - `annotated(settings, slices)`: which slices of each training volume keep their labels, and whose
   (`training.annotation_schedule.Annotations`), None for all;
 - `segment(network, channels, masks by slice)`, where it propagates masks of a few slices of the case itself:
-  probabilities (class, z, y, x).
+  probabilities (class, z, y, x); and `segment_slices`, the same slice by slice;
+- `in_windows(network, channels, device)`: probabilities slice by slice, where it takes a limb a few slices at
+  a time by itself.
 
 A schema of the same name describes its settings to users.
 """

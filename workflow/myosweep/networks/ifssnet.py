@@ -43,7 +43,7 @@ are not built, since the papers do not have them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from myosweep.training.annotation_schedule import Annotations
-    from myosweep.training.propagation import Propagation
+    from myosweep.training.propagation import Propagation, Volume
     from myosweep.training.settings import TrainingSettings
 
 # Chosen on the simulated legs. Voxels in plane of 2 mm: of 3 mm those of the smallest muscle alone cost more
@@ -303,13 +303,27 @@ def segment(
     """
     import numpy as np
 
+    result = np.zeros((2, *channels.shape[1:]), dtype=np.float32)
+    for index, scores in segment_slices(network, channels, given):
+        result[:, index] = scores
+    return result
+
+
+def segment_slices(
+    network: nn.Module, channels: Volume, given: Mapping[int, NDArray[np.float32]]
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """`segment` slice by slice, each once, in no order; channels are read as they are needed.
+
+    Yields
+    ------
+    Slice and probabilities of background and structure there, (2, y, x).
+    """
+    import numpy as np
+
     from myosweep.training.propagation import propagate
 
-    result = np.zeros((2, *channels.shape[1:]), dtype=np.float32)
     for index, probability in propagate(network, channels, given):
-        result[1, index] = probability
-    result[0] = 1 - result[1]
-    return result
+        yield index, np.stack([1 - probability, probability])
 
 
 def _check(name: str, value: Any, expected: str, good: bool) -> None:

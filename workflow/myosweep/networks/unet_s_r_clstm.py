@@ -52,17 +52,21 @@ Where the source is silent, and what was chosen.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from myosweep.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
     from torch import nn
 
     from myosweep.training.annotation_schedule import Annotations
     from myosweep.training.objectives import Objective
+    from myosweep.training.propagation import Volume
     from myosweep.training.settings import TrainingSettings
 
 TRAINING: dict[str, Any] = {
@@ -214,3 +218,34 @@ def annotated(settings: Settings, slices: Sequence[int]) -> Annotations | None:
         return None
     percent = settings.annotated_percent
     return Annotations([even_slices(depth, percent) for depth in slices], settings.sparse_structure)
+
+
+def in_windows(
+    network: nn.Module, channels: Volume, device: torch.device
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Segment a volume window by window, as the network itself does; the memory's state goes on.
+
+    Parameters
+    ----------
+    network
+        As `build` makes it, in evaluation mode, on the device.
+    channels
+        (channel, z, y, x), padded to what `multiple` says; read as they are needed.
+    device
+        Where it computes.
+
+    Yields
+    ------
+    Slice and probabilities of the classes there, (class, y, x), in order.
+    """
+    import torch
+
+    state = None
+    window = int(network.window)  # type: ignore[arg-type]
+    for start in range(0, channels.shape[1], window):
+        part = torch.from_numpy(channels[:, start : min(start + window, channels.shape[1])])[None].to(device)
+        with torch.inference_mode():
+            found = network.run(part, state)  # type: ignore[operator]
+            state = found.state
+            scores = torch.softmax(found.segmentation[0].float(), dim=0).cpu().numpy()
+        yield from enumerate(scores.swapaxes(0, 1), start=start)

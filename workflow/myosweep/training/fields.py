@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from myosweep.training.data import padding
+from myosweep.training.data import padding, position_channel
 from myosweep.training.guides import NothingToPropagate, guiding_slices
 from myosweep.training.lattice import Floats
+from myosweep.training.propagation import Volume
 
 Box = tuple[slice, slice]
 Place = tuple[int, int, int]
 
 
-def guided_box(fractions: Floats, window: int) -> Box | None:
+def guided_box(fractions: Volume, window: int) -> Box | None:
     """Rows and columns of the masks that guide a network (see `guides.guiding_slices`); None without any."""
     try:
         masks = guiding_slices(fractions, window, everything=False)
@@ -93,3 +94,57 @@ def put_back(scores: Floats, corner: Place, shape: Sequence[int]) -> Floats:
 def margin_of(network_settings: Mapping[str, Any]) -> float:
     """How far a network sees around the given masks, mm; 0 for the whole limb."""
     return float(network_settings.get("margin_mm", 0))
+
+
+class Part:
+    """A field of a volume, as `cut`, of which slices are read when they are asked for.
+
+    Parameters
+    ----------
+    volume
+        (channel, z, y, x).
+    corner, field, outside
+        See `cut`.
+    position
+        Spacing along x, mm, where the position (see `data.position_channel`) is a last channel.
+    """
+
+    def __init__(
+        self,
+        volume: Volume,
+        corner: Place,
+        field: tuple[int, int, int],
+        outside: NDArray[Any] | float = 0,
+        position: float | None = None,
+    ) -> None:
+        self._volume, self._corner, self._outside = volume, corner, outside
+        self._position = position
+        self.shape = (volume.shape[0] + (position is not None), *field)
+
+    def __getitem__(self, index: tuple[slice, int | slice]) -> Floats:
+        _, part = index
+        if not isinstance(part, slice):
+            result: Floats = self[:, part : part + 1][:, 0]
+            return result
+        low, high, _ = part.indices(self.shape[1])
+        z, y, x = self._corner
+        depth = self._volume.shape[1]
+        first, stop = (min(max(z + place, 0), depth) for place in (low, high))
+        field = (high - low, *self.shape[2:])
+        seen = cut(self._volume[:, first:stop], (z + low - first, y, x), field, self._outside)
+        if self._position is None:
+            return seen
+        return np.concatenate([seen, position_channel(field, self._position)])
+
+
+class Turned:
+    """A volume turned along the limb, (channel, z, y, x), of which slices are read when asked for."""
+
+    def __init__(self, volume: Volume) -> None:
+        self._volume = volume
+        self.shape = volume.shape
+
+    def __getitem__(self, index: tuple[slice, slice]) -> Floats:
+        low, high, _ = index[1].indices(self.shape[1])
+        count = self.shape[1]
+        return np.ascontiguousarray(self._volume[:, count - high : count - low][:, ::-1], dtype=np.float32)

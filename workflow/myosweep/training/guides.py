@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from myosweep.errors import InputError
 from myosweep.training.lattice import Floats
+from myosweep.training.propagation import Volume
 
 
 class NothingToPropagate(InputError):
@@ -20,14 +21,15 @@ KNOWN_PART = 0.05
 
 
 def guiding_slices(
-    fractions: Floats, window: int, *, everything: bool, where: str = "annotated slices"
+    fractions: Volume, window: int, *, everything: bool, where: str = "annotated slices"
 ) -> dict[int, NDArray[np.float32]]:
     """The masks that guide a network.
 
     Parameters
     ----------
     fractions
-        Parts of background and structure of each voxel, (2, z, y, x), 0 to 1; missing to 1 is unknown.
+        Parts of background and structure of each voxel, (2, z, y, x), 0 to 1; missing to 1 is unknown. An
+        array, or what reads slices when it is asked.
     window
         Slices that the network starts from.
     everything
@@ -45,7 +47,7 @@ def guiding_slices(
     NothingToPropagate
         No `window` neighbouring slices are annotated and show the structure.
     """
-    known = fractions.sum(axis=(0, 2, 3))
+    known = np.array([fractions[:, index].sum() for index in range(fractions.shape[1])])
     annotated = (known > KNOWN_PART * known.max()) & (known > 0)
     area = np.zeros(len(known))
     for index in np.flatnonzero(annotated):

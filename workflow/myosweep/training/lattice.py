@@ -5,7 +5,9 @@ Both lattices have the same axes and the same centre, so that mirroring commutes
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numba
 import numpy as np
@@ -99,6 +101,36 @@ class Lattice:
         )
         return result
 
+    def means(self, slabs: Iterable[NDArray[Any]]) -> Iterator[Floats]:
+        """`mean` slice by slice, (y, x), of an image that comes in slabs (z, y, x) one after the other."""
+        for along_z, part in self._stretches(slabs):
+            yield from _mean(part, *along_z, *self.y.overlaps(), *self.x.overlaps())
+
+    def fractions_by_slice(
+        self, slabs: Iterable[NDArray[Any]], classes: NDArray[np.uint8], count: int
+    ) -> Iterator[Floats]:
+        """`fractions` slice by slice, (class, y, x), of labels that come in slabs (z, y, x)."""
+        for along_z, part in self._stretches(slabs):
+            found = _fractions(part, classes, count, *along_z, *self.y.overlaps(), *self.x.overlaps())
+            yield from found.swapaxes(0, 1)
+
+    def _stretches(
+        self, slabs: Iterable[NDArray[Any]]
+    ) -> Iterator[tuple[tuple[NDArray[np.int64], NDArray[np.float64]], NDArray[Any]]]:
+        """For some coarse slices after the other, about as many as a slab has, what they take of an image."""
+        first, lengths = self.z.overlaps()
+        ends = first + lengths.shape[1] - (lengths[:, ::-1] > 0).argmax(axis=1)
+        coming = iter(slabs)
+        held = np.array(next(coming), order="C")
+        low = done = 0
+        while done < len(first):
+            while ends[done] > low + len(held):
+                held = np.concatenate([held[first[done] - low :], next(coming)])
+                low = int(first[done])
+            stop = int(np.searchsorted(ends, low + len(held), side="right"))
+            yield (first[done:stop] - low, lengths[done:stop]), held
+            done = stop
+
     def largest(self, scores: Floats, values: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """`values[k]` at each image voxel, k the class whose linearly interpolated score is the largest.
 
@@ -113,6 +145,41 @@ class Lattice:
             scores, values, *self.z.neighbours(), *self.y.neighbours(), *self.x.neighbours()
         )
         return result
+
+    def largest_planes(
+        self, slices: Iterable[Floats], values: NDArray[np.uint8]
+    ) -> Iterator[NDArray[np.uint8]]:
+        """`largest` slice by slice, (y, x), of scores that come as slices (class, y, x)."""
+        along_y, along_x = self.y.neighbours(), self.x.neighbours()
+        for scores, along_z in self._pairs(slices):
+            yield _largest(scores, values, *along_z, *along_y, *along_x)[0]
+
+    def entropy_planes(self, slices: Iterable[Floats]) -> Iterator[Floats]:
+        """Entropy of linearly interpolated probabilities, 0 to 1: the largest there can be.
+
+        Parameters
+        ----------
+        slices
+            Probabilities (class, y, x) of the network's slices in their order; sums of 1.
+
+        Yields
+        ------
+        (y, x) of each of the image's slices.
+        """
+        along_y, along_x = self.y.neighbours(), self.x.neighbours()
+        for scores, along_z in self._pairs(slices):
+            yield _entropy(scores, *along_z, *along_y, *along_x)
+
+    def _pairs(self, slices: Iterable[Floats]) -> Iterator[tuple[Floats, tuple[NDArray[np.int64], Floats]]]:
+        """For each image slice the two coarse slices around it, (class, 2, y, x), and the other's weight."""
+        lower, part = self.z.neighbours()
+        coming = iter(slices)
+        first = next(coming)
+        scores, at = np.stack([first, next(coming, first)], axis=1), 0
+        for index, weight in zip(lower, part, strict=True):
+            while at < index:
+                scores, at = np.stack([scores[:, 1], next(coming)], axis=1), at + 1
+            yield scores, (np.zeros(1, dtype=np.int64), np.array([weight], dtype=np.float32))
 
 
 @numba.njit(cache=True)
@@ -197,4 +264,32 @@ def _largest(scores, values, low_z, part_z, low_y, part_y, low_x, part_x):  # ty
                         highest = score
                         best = kind
                 result[k, j, i] = values[best]
+    return result
+
+
+@numba.njit(cache=True)
+def _entropy(scores, low_z, part_z, low_y, part_y, low_x, part_x):  # type: ignore[no-untyped-def]
+    kinds, _, rows, columns = scores.shape
+    result = np.zeros((len(low_y), len(low_x)), dtype=np.float32)
+    line = np.empty((columns, kinds), dtype=np.float32)
+    wz = part_z[0]
+    for j in range(len(low_y)):
+        y0 = low_y[j]
+        y1 = min(y0 + 1, rows - 1)
+        wy = part_y[j]
+        for i in range(columns):
+            for kind in range(kinds):
+                upper = (1 - wy) * scores[kind, 0, y0, i] + wy * scores[kind, 0, y1, i]
+                lower = (1 - wy) * scores[kind, 1, y0, i] + wy * scores[kind, 1, y1, i]
+                line[i, kind] = (1 - wz) * upper + wz * lower
+        for i in range(len(low_x)):
+            x0 = low_x[i]
+            x1 = min(x0 + 1, columns - 1)
+            wx = part_x[i]
+            total = 0.0
+            for kind in range(kinds):
+                part = (1 - wx) * line[x0, kind] + wx * line[x1, kind]
+                if part > 0:
+                    total -= part * np.log(part)
+            result[j, i] = total / np.log(kinds)
     return result

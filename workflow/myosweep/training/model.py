@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from myosweep.errors import InputError
 from myosweep.io.files import whole_file, write_json
+from myosweep.models import members_of
 from myosweep.training.data import NORMALISATION, ORIENTATION
 
 if TYPE_CHECKING:
@@ -132,11 +133,39 @@ def check_models(
 ) -> list[Description]:
     """Check the networks that segment together: one for all structures, or one for each.
 
+    Of an ensemble (see `models.members_of`) every member is checked so, and all must agree.
+
     Raises
     ------
     InputError
-        As `check_model`, or a structure is learned by several or by none of them.
+        As `check_model`, a structure is learned by several or by none of a member's networks, or members
+        differ in what they learned, what they see or their spacing.
     """
+    members = members_of(folders)
+    descriptions = [_check_member(member, structures, channels) for member in members]
+    for member, own in zip(members, descriptions, strict=True):
+        if _agreed(own) != _agreed(descriptions[0]):
+            raise InputError(
+                member[0] if len(member) == 1 else member[0].parent,
+                _agreed(own),
+                f"{_agreed(descriptions[0])}, as in {members[0][0]}",
+                "make an ensemble of networks that learned the same structures, in one order, from the same "
+                "channels at the same spacing",
+            )
+    return [description for own in descriptions for description in own]
+
+
+def _agreed(descriptions: list[Description]) -> str:
+    return "; ".join(
+        f"{', '.join(each.structures)} from {' and '.join(each.channels)} of "
+        f"{' x '.join(f'{edge:g}' for edge in each.spacing_mm)} mm"
+        for each in descriptions
+    )
+
+
+def _check_member(
+    folders: Sequence[Path], structures: dict[str, int], channels: Sequence[str]
+) -> list[Description]:
     descriptions = [check_model(folder, None, channels) for folder in folders]
     found = [item for description in descriptions for item in description.structures.items()]
     if sorted(found) != sorted(structures.items()):

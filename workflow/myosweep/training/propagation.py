@@ -108,7 +108,8 @@ def propagate(
     Parameters
     ----------
     network
-        With `window`, `recurrence`, `encode` and `segment` as `networks.modules.siamese.Siamese` has them.
+        In evaluation mode; with `window`, `recurrence`, `encode` and `segment` as
+        `networks.modules.siamese.Siamese` has them.
     channels
         Prepared for the network, (channel, z, y, x), float32; y and x multiples of the network's.
     given
@@ -135,7 +136,6 @@ def propagate(
     if outside:
         raise InputError("annotated slices", f"{outside[0]}", f"0 to {count - 1}", "correct the slices")
     device = next(iter(network.parameters()), torch.zeros(())).device
-    network.eval()
     masks = {index: np.asarray(mask, dtype=np.float32) for index, mask in given.items()}
     done: set[int] = set()
     for index, mask in masks.items():
