@@ -123,6 +123,16 @@ def train(
         device = set_up_torch(options.threads)
         used = [case for case in cases if case.split in ("train", "validation")]
         _check_memory(used, network, len(channels), len(learned) + 1, options)
+        start = read_start(
+            options.start_from,
+            network=network,
+            network_settings=network_settings,
+            structures=learned,
+            channels=channels[:seen],
+            position=options.position,
+            spacing_mm=options.spacing,
+            cases=cases,
+        )
         samples = {
             case.case: load_sample(case, structures, channels, options.spacing, learned)
             for case in track(used, len(used), "cases loaded")
@@ -145,16 +155,6 @@ def train(
         ]
         shape = uniform_shape(
             [tuple(options.patch)] if options.patch else shapes, multiple_of(network, network_settings)
-        )
-        start = read_start(
-            options.start_from,
-            network=network,
-            network_settings=network_settings,
-            structures=list(structures),
-            channels=channels[:seen],
-            position=options.position,
-            spacing_mm=options.spacing,
-            cases=cases,
         )
         torch.manual_seed(derived_seed(seed, "weights"))
         module = create(network, seen + options.position, len(structures) + 1, network_settings)
