@@ -222,7 +222,11 @@ def padding(shape: Sequence[int], padded: Sequence[int]) -> tuple[slice, slice, 
     return z, y, x
 
 
-def position_channel(shape: tuple[int, int, int], spacing_x: float) -> Floats:
-    """The distance of each voxel from the middle along x in units of 50 mm, (1, z, y, x)."""
-    distance = (np.arange(shape[2]) - (shape[2] - 1) / 2) * spacing_x / 50
+def position_channel(shape: tuple[int, int, int], spacing_x: float, middle: float | None = None) -> Floats:
+    """The distance of each voxel from the middle along x in units of 50 mm, (1, z, y, x).
+
+    `middle` is the place of the middle in voxels along x, for a part of a limb that of the limb; default:
+    halfway.
+    """
+    distance = (np.arange(shape[2]) - ((shape[2] - 1) / 2 if middle is None else middle)) * spacing_x / 50
     return np.broadcast_to(distance.astype(np.float32), (1, *shape))
