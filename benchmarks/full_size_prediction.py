@@ -11,9 +11,9 @@ one network, around three given masks of 60 x 30 mm.
 
 Each prediction runs in a process of its own with one thread, from the files of the image and the map to that
 of the labels. Given are CPU seconds per slice of the image, the peak of the process's memory (VmHWM), and the
-CPU minutes of a leg of 1443 slices, extrapolated: the slope between the two numbers of slices, or of one number
-its time per slice. The peak grows with the slices at the network's default spacing, where it sees the whole
-limb; with windows it must not.
+CPU minutes of a leg of 1443 slices, extrapolated by the slope between the two numbers of slices, or the time
+per slice of a single one. The peak grows with the slices at the network's default spacing, where it sees the
+whole limb; with windows it must not.
 """
 
 from __future__ import annotations

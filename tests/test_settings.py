@@ -315,6 +315,15 @@ def test_the_networks_have_the_schemas_defaults() -> None:
         assert known == Network(getattr(module, "BINARY", False), is_guided(name), presets)
 
 
+def test_prediction_has_the_schemas_defaults() -> None:
+    from myosweep.training.inference_settings import InferenceSettings
+
+    assert read_settings(NEEDED)["segmentation"]["inference"] == asdict(InferenceSettings())
+    problems = problems_of(segmentation={"inference": {"overlap": 1, "dropout_passes": -1, "flip": True}})
+    assert set(problems) == {f"segmentation.inference.{key}" for key in ("overlap", "dropout_passes", "flip")}
+    assert problems["segmentation.inference.flip"].remedy == "did you mean `flips`?"
+
+
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
 NAMES = st.sampled_from(
     ["seed", "labels", "use", "models", "segmentation", "GM", "compounding", "simulate", "x"]

@@ -128,6 +128,7 @@ def test_another_network_s_weights_are_refused(models: Path, tmp_path: Path, net
         {"training_settings": {}},
         {"training_settings": {"threads": 0, "position": True, "precision": "float32"}},
         {"training_settings": {"threads": 1, "position": True, "precision": "float64"}},
+        {"training_settings": {"threads": 1, "position": True, "precision": "float32", "patch": [8, 0, 8]}},
         {"network": ["unet"]},
         {"network_settings": None},
         {"weights": 3},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from myosweep.errors import InputError
+from myosweep.geometry import Grid
 from myosweep.io.volumes import Volume, write_planes, write_volume
 from myosweep.models import members_of, model_folders, network_in
 from myosweep.networks import complete_settings, create
@@ -205,3 +207,30 @@ def test_a_network_of_windows_segments_in_windows(tmp_path: Path) -> None:
     np.testing.assert_array_equal(predict(large, image, None, "right", settings=PLAIN).array, expected)
     found = predict(small, image, None, "right", settings=PLAIN).array
     assert 0.5 < (found == expected).mean() < 1
+
+
+def test_memory_does_not_grow_with_the_slices_and_nothing_stays(tmp_path: Path) -> None:
+    model = untrained(tmp_path / "model", "unet", UNET, spacing=(1.0, 1.0, 1.0), patch=[8, 32, 32])
+    (tmp_path / "work").mkdir()
+
+    def work(slices: int) -> None:
+        grid = Grid((32, 32, slices), (1.0, 1.0, 1.0), np.zeros(3), np.eye(3))
+        plane = np.add.outer(np.arange(32), np.arange(1, 33)).astype(np.uint8)
+        write_planes(tmp_path / "image.mha", grid, np.dtype(np.uint8), (plane for _ in range(slices)))
+        # Weights that learned nothing find thousands of pieces, each of which takes its bytes.
+        with segmented(
+            model, tmp_path / "image.mha", None, "", settings=PLAIN, folder=tmp_path / "work"
+        ) as found:
+            assert sum(1 for _ in found.entropies()) == sum(1 for _ in found.labels()) == slices
+
+    def peak(slices: int) -> int:
+        tracemalloc.start()
+        work(slices)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    work(24)
+    # The probabilities of the 96 slices between them are 1.6 MB.
+    assert peak(120) < peak(24) + 300_000
+    assert not list((tmp_path / "work").iterdir())

@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import json
 
+import numpy as np
+from myosweep.io.volumes import read_volume
+
 TARGET = "results/volumes.csv"
 STRUCTURES = {"GM": 1, "GL": 2, "SOL": 3}
 UNET = {"epochs": 2, "spacing_mm": 6.0, "channels": [4, 8], "strides": [2]}
@@ -59,6 +62,24 @@ def test_each_case_is_segmented_by_networks_that_never_saw_it(finished):
         }
     )
     assert "train" not in finished.jobs_run(TARGET)
+    # All folds together are an ensemble, and where they differ is mapped when it is asked for.
+    finished.configure(
+        segmentation={
+            "models": ["given"],
+            "folds": 0,
+            "pretrained": {"given": "results/train/ifssnet"},
+            "channels": ["image", "confidence"],
+        }
+    )
+    assert finished.jobs_run("segmented", "uncertainty_mapped") >= {"predict", "map_uncertainty"}
+    for case in folds:
+        labels, entropy = (
+            read_volume(finished.path(f"results/{stage}/given/{case}.mha"))
+            for stage in ("predict", "uncertainty")
+        )
+        assert entropy.grid.same_as(labels.grid)
+        assert entropy.array.dtype == np.uint8
+        assert 0 < entropy.array.max() <= 200
 
 
 def test_an_edit_of_one_network_trains_that_one_alone(finished):

@@ -190,8 +190,10 @@ class _Asked:
         )
         corner = field_corner(lattice.shape, box, field)
         position = spacing[0] if description.training_settings["position"] else None
+        # As in training, a limb in windows is told its own middle, a whole one that of its padded volume.
+        middle = None if patch is None else (lattice.shape[2] - 1) / 2 - corner[2]
         return cls(
-            Part(prepared, corner, field, prepared.black, position),
+            Part(prepared, corner, field, prepared.black, position, middle),
             None if given is None else Part(given, corner, field),
             patch,
             corner,

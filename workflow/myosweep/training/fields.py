@@ -107,6 +107,8 @@ class Part:
         See `cut`.
     position
         Spacing along x, mm, where the position (see `data.position_channel`) is a last channel.
+    middle
+        From where along x it is told, voxels of the field; by default the field's middle.
     """
 
     def __init__(
@@ -116,9 +118,10 @@ class Part:
         field: tuple[int, int, int],
         outside: NDArray[Any] | float = 0,
         position: float | None = None,
+        middle: float | None = None,
     ) -> None:
         self._volume, self._corner, self._outside = volume, corner, outside
-        self._position = position
+        self._position, self._middle = position, middle
         self.shape = (volume.shape[0] + (position is not None), *field)
 
     def __getitem__(self, index: tuple[slice, int | slice]) -> Floats:
@@ -134,7 +137,7 @@ class Part:
         seen = cut(self._volume[:, first:stop], (z + low - first, y, x), field, self._outside)
         if self._position is None:
             return seen
-        return np.concatenate([seen, position_channel(field, self._position)])
+        return np.concatenate([seen, position_channel(field, self._position, self._middle)])
 
 
 class Turned:

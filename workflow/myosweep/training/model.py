@@ -268,6 +268,10 @@ def _check_values(description: Description) -> None:
         "training_settings.threads": type(training["threads"]) is int and 1 <= training["threads"] <= 1024,
         "training_settings.position": isinstance(training["position"], bool),
         "training_settings.precision": training["precision"] in ("float32", "bfloat16"),
+        "training_settings.patch": training.get("patch") is None
+        or (
+            len(training["patch"]) == 3 and all(type(edge) is int and edge > 0 for edge in training["patch"])
+        ),
     }
     for name, is_good in good.items():
         if not is_good:

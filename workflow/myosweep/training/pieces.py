@@ -1,12 +1,13 @@
 """Connected pieces and holes of what a network found, on slices that are read from a file.
 
-In memory are two slices, and a number for each piece of each slice.
+In memory are two slices, and 16 bytes for each piece of each slice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -29,44 +30,63 @@ def largest_piece(mask_of: Callable[[int], Mask], count: int) -> tuple[int, Call
     count
         Number of slices.
     """
-    parents: list[int] = []
-    sizes: list[int] = []
-    starts: list[int] = []
+    parents = np.empty(1024, dtype=np.int64)
+    sizes = np.empty(1024, dtype=np.int64)
+    starts = [0]
     before: NDArray[np.int64] | None = None
-
-    def root(piece: int) -> int:
-        while parents[piece] != piece:
-            parents[piece] = parents[parents[piece]]
-            piece = parents[piece]
-        return piece
-
     for z in range(count):
-        starts.append(len(parents))
         mask = mask_of(z)
-        if not mask.any():
-            before = None
-            continue
         pieces, found = ndimage.label(mask)
-        numbers = np.where(mask, pieces.astype(np.int64) - 1 + len(parents), -1)
-        sizes += np.bincount(pieces.ravel(), minlength=found + 1)[1:].tolist()
-        parents += range(len(parents), len(parents) + found)
-        if before is not None:
+        low, high = starts[-1], starts[-1] + found
+        starts.append(high)
+        if high > len(parents):
+            parents, sizes = (np.resize(array, 2 * high) for array in (parents, sizes))
+        parents[low:high] = np.arange(low, high)
+        sizes[low:high] = np.bincount(pieces.ravel(), minlength=found + 1)[1:]
+        numbers = np.where(mask, pieces + np.int64(low - 1), -1)
+        if before is not None and found:
             both = mask & (before >= 0)
-            for low, high in np.unique(np.stack([before[both], numbers[both]]), axis=1).T.tolist():
-                first, second = sorted((root(low), root(high)))
-                parents[second] = first
+            _join(parents, before[both], numbers[both])
         before = numbers
-    roots = np.array([root(piece) for piece in range(len(parents))], dtype=np.int64)
-    totals = np.bincount(roots, weights=sizes, minlength=1)
-    largest = int(totals.argmax())
+    parents, sizes = parents[: starts[-1]], sizes[: starts[-1]]
+    number = _settle(parents, sizes)
+    largest = int(np.where(parents == np.arange(len(parents)), sizes, 0).argmax()) if number else 0
 
     def kept(z: int, mask: Mask) -> Mask:
-        pieces, found = ndimage.label(mask)
-        of_largest = np.concatenate([[False], roots[starts[z] : starts[z] + found] == largest])
+        pieces, _ = ndimage.label(mask)
+        of_largest = np.concatenate([[False], parents[starts[z] : starts[z + 1]] == largest])
         inside: Mask = of_largest[pieces]
         return inside
 
-    return len(set(roots.tolist())), kept
+    return number, kept
+
+
+@numba.njit(cache=True)
+def _join(parents, below, above):  # type: ignore[no-untyped-def]
+    """Pieces that lie on one another become one; its root is its first piece."""
+    for index in range(len(below)):
+        first, second = below[index], above[index]
+        while parents[first] != first:
+            parents[first] = parents[parents[first]]
+            first = parents[first]
+        while parents[second] != second:
+            parents[second] = parents[parents[second]]
+            second = parents[second]
+        parents[max(first, second)] = min(first, second)
+
+
+@numba.njit(cache=True)
+def _settle(parents, sizes):  # type: ignore[no-untyped-def]
+    """Give every piece its root and every root the size of all; the number of roots."""
+    number = 0
+    for piece in range(len(parents)):
+        # A parent comes before its children, and has its root already.
+        parents[piece] = parents[parents[piece]]
+        if parents[piece] == piece:
+            number += 1
+        else:
+            sizes[parents[piece]] += sizes[piece]
+    return number
 
 
 def keep_largest(scores: SliceFile, winners: SliceFile, names: list[str]) -> None:
