@@ -152,6 +152,22 @@ def test_slice_by_slice_is_the_padded_convolution_in_3d(
         torch.testing.assert_close(mine, theirs, atol=1e-3, rtol=1e-3)
 
 
+@pytest.mark.parametrize("channels", [2, 16])
+def test_gradients_in_bfloat16_are_those_of_float64_but_for_rounding(channels: int) -> None:
+    torch.manual_seed(1)
+    conv = Conv(channels, channels, (3, 3, 3), rate=6, depthwise=True, bias=False)
+    windows = torch.randn(4, channels, 3, 30, 32)
+    weights = torch.randn_like(windows)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = to_windows(conv(to_slices(windows), 3), 3).float()
+    (mine,) = torch.autograd.grad((found * weights).sum(), [conv.weight])
+    kernel = conv.weight.detach().double().requires_grad_()
+    expected = functional.conv3d(windows.double(), kernel, padding=6, dilation=6, groups=channels)
+    (theirs,) = torch.autograd.grad((expected * weights).sum(), [kernel])
+    # bfloat16 has 8 bits.
+    assert float((mine - theirs).abs().max() / theirs.abs().max()) < 2**-7
+
+
 def test_rates_beyond_the_map_change_nothing() -> None:
     torch.manual_seed(1)
     separable = Separable(4, 5, 6)
