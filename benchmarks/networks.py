@@ -22,6 +22,11 @@ import yaml
 REPOSITORY = Path(__file__).resolve().parent.parent
 ANNOTATED = {"deep": "SOL", "superficial": "GM,GL"}
 SWEEPS = 4
+# As many steps as the defaults give on five legs, or half as many again.
+SETTINGS = {
+    "ifssnet": {"epochs": 40},
+    "unet_s_r_clstm": {"epochs": 20, "precision": "bfloat16", "threads": 1},
+}
 
 
 def split_of(number: int) -> str:
@@ -50,7 +55,7 @@ def write_cohort(folder: Path, legs: int, models: list[str]) -> None:
         "cases": "cases.tsv",
         "sweeps": "sweeps.tsv",
         "labels": {"interpolation": ["shape"], "use": "shape"},
-        "segmentation": {"models": models, "channels": ["image"]},
+        "segmentation": {"models": models, "channels": ["image"], **SETTINGS},
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 
