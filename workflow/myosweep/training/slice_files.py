@@ -42,7 +42,7 @@ class SliceFile:
         self.shape = shape
         self.dtype = np.dtype(dtype)
         self._bytes = shape[0] * math.prod(shape[2:]) * self.dtype.itemsize
-        place = Path(folder or tempfile.gettempdir())
+        self._place = place = Path(folder or tempfile.gettempdir())
         needed, free = self._bytes * shape[1], shutil.disk_usage(place).free
         if needed > free:
             raise InputError(
@@ -70,7 +70,7 @@ class SliceFile:
         while waiting:
             count = self._file.readinto(waiting)
             if not count:
-                raise OSError(f"a temporary file in {tempfile.gettempdir()} ends within slice {z}")
+                raise OSError(f"a temporary file in {self._place} ends within slice {z}")
             waiting = waiting[count:]
         return result
 
