@@ -131,8 +131,8 @@ class Conv(nn.Module):
 
             if self.rate == 1:
                 return conv(source)
-            # In bfloat16 oneDNN's gradients of dilated filters by channel are wrong, or end the process (torch
-            # 2.13).
+            # In bfloat16 oneDNN's gradients of dilated filters by channel are wrong, or end the process
+            # (torch 2.13).
             with torch.autocast(source.device.type, enabled=False):
                 return conv(source.float())
 
