@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from myosweep.errors import InputError
+from myosweep.training import asking
 from myosweep.training.augmentation import augment
 from myosweep.training.cases import TrainingCase
 from myosweep.training.data import Sample, load_sample
+from myosweep.training.inference import predict
 from myosweep.training.loop import train
 from myosweep.training.patches import draw_patch
 from myosweep.training.run import Run
@@ -114,6 +117,39 @@ def test_a_patch_holds_the_limb_s_own_positions(
     description = json.loads((tmp_path / "model" / "model.json").read_text())
     assert description["training_settings"]["patch"] == [4, 10, 6]
     assert description["shape"] == [4, 10, 6]
+
+
+@pytest.mark.parametrize("patch", [None, [16, 8, 18], [16, 8, 14]])
+def test_training_validation_and_prediction_tell_the_same_positions(
+    cases: list[TrainingCase],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    patch: list[int] | None,
+) -> None:
+    """Of a limb of 13 voxels along x, which lies by half a voxel beside the middle of an even field."""
+    learned, validated = (kept_fields(monkeypatch, kind) for kind in ("drawn", "whole"))
+    asked: list[np.ndarray] = []  # type: ignore[type-arg]
+    slices = asking.probability_slices
+
+    def kept(network: Any, name: str, channels: Any, *rest: Any, **more: Any) -> Any:
+        asked.append(channels[:, :])
+        return slices(network, name, channels, *rest, **more)
+
+    monkeypatch.setattr(asking, "probability_slices", kept)
+    cases = [cases[0], replace(cases[0], case="again", participant="again", split="validation")]
+    settings = {**TINY, **STILL, "spacing_mm": [3.8, 4.0, 4.0], "epochs": 1}
+    run(cases, tmp_path, **settings, patch=patch)
+    predict(tmp_path / "model", cases[0].image, None, "right")
+    width = patch[2] if patch else 14
+    for seen in (learned[0].channels, validated[0].channels, asked[0]):
+        assert seen.shape == (2, 16, 8, width)
+        np.testing.assert_array_equal(seen[1], learned[0].channels[1])
+        np.testing.assert_allclose(seen[0], learned[0].channels[0], atol=1e-4)
+    # The limb's own middle where it is seen in patches, else that of the field.
+    left = (width - 13) // 2
+    middle = left + 6 if patch else (width - 1) / 2
+    expected = (np.arange(width) - middle) * 3.8 / 50
+    np.testing.assert_allclose(asked[0][1, 0, 0], expected, atol=1e-6)
 
 
 def test_a_network_of_patches_finds_the_muscles_and_tells_left_from_right(
