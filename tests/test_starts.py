@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from myosweep.errors import InputError, InputErrors
-from myosweep.starts import check_circles, check_source, seen_by, source_of
+from myosweep.starts import check_circles, check_source, read_description, seen_by, source_of
 
 WHERE = "segmentation.unet.start_from"
 SOURCE: dict[str, Any] = {
@@ -91,3 +92,23 @@ def test_nobody_whom_the_source_saw_is_held_out() -> None:
     for name, split in (("a", "test"), ("b", "validation"), ("c", "test"), ("c", ""), ("d", "test")):
         with pytest.raises(InputError, match=rf"has seen {name} .*held out here \({split or 'no split'}\)"):
             checked(SOURCE, {name: split})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        '{"network": "un',
+        "[1, 2]",
+        json.dumps({**SOURCE, "spacing_mm": "fine"}),
+        json.dumps({**SOURCE, "participants": ["a"]}),
+        json.dumps({**SOURCE, "started_from": "a"}),
+        json.dumps({**SOURCE, "training_settings": None}),
+    ],
+)
+def test_a_source_that_cannot_be_read_is_told_in_words(tmp_path: Path, text: str) -> None:
+    (tmp_path / "model.json").write_text(text)
+    with pytest.raises(InputError, match=r"(?s)model.json.*not a model's description"):
+        read_description(str(tmp_path))
+    (tmp_path / "model.json").write_text(json.dumps(SOURCE))
+    assert read_description(str(tmp_path)) == SOURCE

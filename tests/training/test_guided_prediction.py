@@ -14,8 +14,10 @@ from myosweep.io.volumes import Volume
 from myosweep.models import model_folders, network_in
 from myosweep.training.guides import NothingToPropagate, guiding_slices
 from myosweep.training.inference import predict
-from myosweep.training.loop import dice_of, train
+from myosweep.training.loop import train
 from myosweep.training.model import check_models
+from myosweep.training.run import Run
+from myosweep.training.scoring import dice_of
 from spindles import STRUCTURES, spindles, write_case
 
 IMAGE = ["image"]
@@ -154,11 +156,10 @@ def test_a_stopped_training_ends_in_the_same_bytes(
     cases: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lead is drawn and grows with the epochs: a resumed epoch must draw and grow the same."""
-    from myosweep.training import loop
 
     short = {"epochs": 3, "starts": 1, "lead": 4}
     whole = learn(cases, tmp_path / "whole", "GM", **short)
-    epoch, calls = loop._Run._epoch, []
+    epoch, calls = Run._epoch, []
 
     def stops(run: Any, number: int, *arguments: Any) -> Any:
         calls.append(number)
@@ -167,7 +168,7 @@ def test_a_stopped_training_ends_in_the_same_bytes(
         return epoch(run, number, *arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(loop._Run, "_epoch", stops)
+        patched.setattr(Run, "_epoch", stops)
         with pytest.raises(KeyboardInterrupt):
             learn(cases, tmp_path / "parts", "GM", **short)
     again = learn(cases, tmp_path / "parts", "GM", **short)

@@ -11,10 +11,12 @@ import pytest
 from myosweep import memory
 from myosweep.errors import InputError
 from myosweep.io.volumes import Volume, read_volume, write_volume
-from myosweep.training import loop
+from myosweep.training import checks, loop
 from myosweep.training.cases import TrainingCase
 from myosweep.training.inference import predict
 from myosweep.training.loop import train
+from myosweep.training.run import Run
+from myosweep.training.settings import TrainingSettings
 from spindles import STRUCTURES, write_case
 
 QUICK: dict[str, Any] = {"epochs": 1, "spacing_mm": 4.0, "threads": 1}
@@ -87,7 +89,7 @@ def test_training_beyond_memory_is_refused_before_volumes_are_read(
 ) -> None:
     case = write_case(tmp_path, 0, "train")
     monkeypatch.setattr(memory, "machine_memory", lambda: 1 << 20)
-    monkeypatch.setattr(loop, "machine_memory", lambda: 1 << 20)
+    monkeypatch.setattr(checks, "machine_memory", lambda: 1 << 20)
     monkeypatch.setattr(loop, "load_sample", lambda *_: pytest.fail("it was read"))
     with pytest.raises(InputError, match=r"(?s)1 million voxels of 0.5 x 0.5 x 0.5 mm") as caught:
         run([case], tmp_path, settings={**QUICK, **CLSTM, "spacing_mm": 0.5})
@@ -95,7 +97,7 @@ def test_training_beyond_memory_is_refused_before_volumes_are_read(
     assert "segmentation.unet_s_r_clstm.spacing_mm" in caught.value.remedy
     assert 1.5 < edge < 3
     # What is advised is accepted.
-    loop._check_memory([case], "unet_s_r_clstm", 1, 4, loop.TrainingSettings(spacing_mm=edge))
+    checks.check_training_memory([case], "unet_s_r_clstm", 1, 4, TrainingSettings(spacing_mm=edge))
 
 
 def test_memory_that_ends_in_a_step_names_the_settings(
@@ -106,7 +108,7 @@ def test_memory_that_ends_in_a_step_names_the_settings(
             "DefaultCPUAllocator: can't allocate memory: you tried to allocate 8589934592 bytes."
         )
 
-    monkeypatch.setattr(loop._Run, "_step", greedy)
+    monkeypatch.setattr(Run, "_step", greedy)
     with pytest.raises(InputError, match=r"(?s)training of unet_s_r_clstm.*8.0 GiB were asked") as caught:
         run([write_case(tmp_path, 0, "train")], tmp_path)
     assert "spacing_mm (now [4.0, 4.0, 4.0]" in caught.value.remedy

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from myosweep.errors import InputError
-from myosweep.training import loop
+from myosweep.training import asking
 from myosweep.training.augmentation import augment
 from myosweep.training.cases import TrainingCase
 from myosweep.training.data import Sample, load_sample
+from myosweep.training.inference import predict
 from myosweep.training.loop import train
 from myosweep.training.patches import draw_patch
+from myosweep.training.run import Run
 from myosweep.training.seeds import generator
 from myosweep.training.settings import TrainingSettings, split_settings
+from myosweep.training.views import Field, View
 from spindles import STRUCTURES, write_case
 
 TINY: dict[str, Any] = {"spacing_mm": 4.0, "channels": [4, 8], "strides": [2], "threads": 1, "epochs": 2}
@@ -38,6 +42,19 @@ def run(cases: list[TrainingCase], folder: Path, network: str = "unet", **settin
         checkpoint_dir=folder / "state",
         output_dir=folder / "model",
     )
+
+
+def kept_fields(monkeypatch: pytest.MonkeyPatch, kind: str) -> list[Field]:
+    """Those that training shows its network from now on: drawn to learn from, or whole to validate on."""
+    seen: list[Field] = []
+    shown = getattr(View, kind)
+
+    def kept(self: View, *given: Any) -> Field:
+        seen.append(shown(self, *given))
+        return seen[-1]
+
+    monkeypatch.setattr(View, kind, kept)
+    return seen
 
 
 @pytest.fixture(scope="module")
@@ -76,20 +93,13 @@ def test_a_patch_holds_the_limb_s_own_positions(
     cases: list[TrainingCase], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without augmentation the place of a patch can be told from its voxels alone."""
-    seen: list[tuple[np.ndarray, np.ndarray]] = []  # type: ignore[type-arg]
-    tensors = loop._Run._tensors
-
-    def kept(self: loop._Run, field: Any) -> Any:
-        seen.append((field.channels, field.target))
-        return tensors(self, field)
-
-    monkeypatch.setattr(loop._Run, "_tensors", kept)
+    seen = kept_fields(monkeypatch, "drawn")
     run(cases[:1], tmp_path, **TINY, **STILL, patch=[4, 10, 6], patches=5)
     assert len(seen) == 10
     limb = load_sample(cases[0], STRUCTURES, ["image"], (4.0, 4.0, 4.0))
     assert limb.shape == (16, 8, 12)
     found = set()
-    for channels, target in seen:
+    for channels, target in ((field.channels, field.target) for field in seen):
         assert channels.shape == (2, 4, 10, 6)
         # The limb has 8 rows: one of padding above, one below.
         assert (channels[0, :, [0, 9]] == limb.black[0]).all()
@@ -107,6 +117,39 @@ def test_a_patch_holds_the_limb_s_own_positions(
     description = json.loads((tmp_path / "model" / "model.json").read_text())
     assert description["training_settings"]["patch"] == [4, 10, 6]
     assert description["shape"] == [4, 10, 6]
+
+
+@pytest.mark.parametrize("patch", [None, [16, 8, 18], [16, 8, 14]])
+def test_training_validation_and_prediction_tell_the_same_positions(
+    cases: list[TrainingCase],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    patch: list[int] | None,
+) -> None:
+    """Of a limb of 13 voxels along x, which lies by half a voxel beside the middle of an even field."""
+    learned, validated = (kept_fields(monkeypatch, kind) for kind in ("drawn", "whole"))
+    asked: list[np.ndarray] = []  # type: ignore[type-arg]
+    slices = asking.probability_slices
+
+    def kept(network: Any, name: str, channels: Any, *rest: Any, **more: Any) -> Any:
+        asked.append(channels[:, :])
+        return slices(network, name, channels, *rest, **more)
+
+    monkeypatch.setattr(asking, "probability_slices", kept)
+    cases = [cases[0], replace(cases[0], case="again", participant="again", split="validation")]
+    settings = {**TINY, **STILL, "spacing_mm": [3.8, 4.0, 4.0], "epochs": 1}
+    run(cases, tmp_path, **settings, patch=patch)
+    predict(tmp_path / "model", cases[0].image, None, "right")
+    width = patch[2] if patch else 14
+    for seen in (learned[0].channels, validated[0].channels, asked[0]):
+        assert seen.shape == (2, 16, 8, width)
+        np.testing.assert_array_equal(seen[1], learned[0].channels[1])
+        np.testing.assert_allclose(seen[0], learned[0].channels[0], atol=1e-4)
+    # The limb's own middle where it is seen in patches, else that of the field.
+    left = (width - 13) // 2
+    middle = left + 6 if patch else (width - 1) / 2
+    expected = (np.arange(width) - middle) * 3.8 / 50
+    np.testing.assert_allclose(asked[0][1, 0, 0], expected, atol=1e-6)
 
 
 def test_a_network_of_patches_finds_the_muscles_and_tells_left_from_right(
@@ -136,13 +179,13 @@ def test_without_patches_a_case_is_seen_as_often_as_asked(
     cases: list[TrainingCase], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[tuple[int, str, int]] = []
-    step = loop._Run._step
+    step = Run._step
 
-    def counted(self: loop._Run, epoch: int, sample: Sample, number: int) -> float:
+    def counted(self: Run, epoch: int, sample: Sample, number: int) -> float:
         steps.append((epoch, sample.case, number))
         return step(self, epoch, sample, number)
 
-    monkeypatch.setattr(loop._Run, "_step", counted)
+    monkeypatch.setattr(Run, "_step", counted)
     run(cases, tmp_path, **TINY, patches=3)
     names = [case.case for case in cases if case.split == "train"]
     assert sorted(steps) == [(e, name, n) for e in range(2) for name in names for n in range(3)]
@@ -187,11 +230,7 @@ def test_a_mirrored_limb_s_muscles_change_places() -> None:
 def test_in_training_the_named_pair_is_exchanged_and_the_position_stays(
     cases: list[TrainingCase], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[Any] = []
-    tensors = loop._Run._tensors
-    monkeypatch.setattr(
-        loop._Run, "_tensors", lambda self, field: (seen.append(field), tensors(self, field))[1]
-    )
+    seen = kept_fields(monkeypatch, "drawn")
     run(cases[:1], tmp_path, **TINY, **STILL, patches=8, flip_laterally=["GL", "GM"])
     limb = load_sample(cases[0], STRUCTURES, ["image"], (4.0, 4.0, 4.0))
     # Classes: 1 GM, 2 GL, 3 SOL.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -194,3 +196,18 @@ def test_a_file_without_room_is_refused_before_time_is_spent(
     monkeypatch.setattr(slice_files.shutil, "disk_usage", lambda _: usage._replace(free=1 << 20))
     with pytest.raises(InputError, match=r"(?s)room for 0.0 GiB.*temporary file"):
         SliceFile((4, 100, 100, 100), np.float32, tmp_path)
+
+
+def test_room_is_kept_for_all_slices_before_they_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SliceFile((1, 8, 1024, 1024), np.uint8, tmp_path) as file:
+        assert os.fstat(file._file.fileno()).st_blocks * 512 >= 8 * 1024**2
+        assert not file[:, :].any()
+
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(InputError, match=rf"(?s)room for .*{4 * 100**3 / 2**30:.1f} GiB"):
+        SliceFile((1, 100, 100, 100), np.float32, tmp_path)

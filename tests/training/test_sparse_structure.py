@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from myosweep.errors import InputError
-from myosweep.training import loop
 from myosweep.training.loop import train
+from myosweep.training.run import Run
 from spindles import STRUCTURES, write_case
 
 NETWORK = "unet_s_r_clstm"
@@ -24,7 +24,7 @@ def targets_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **settings: An
         found.extend({sample.case: sample.target for sample in part} for part in (training, validation))
         raise StopIteration
 
-    monkeypatch.setattr(loop._Run, "train", seen)
+    monkeypatch.setattr(Run, "train", seen)
     cases = [write_case(tmp_path, 1, "train"), write_case(tmp_path, 2, "validation")]
     with pytest.raises(StopIteration):
         train(

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import torch
 from myosweep.errors import InputError
-from myosweep.training import loop
 from myosweep.training.cases import TrainingCase
 from myosweep.training.loop import train
+from myosweep.training.run import Run, copied
 from safetensors.torch import load_file, save_file
 from spindles import STRUCTURES, write_case
 
@@ -65,13 +65,13 @@ def test_weights_and_their_average_begin_as_the_source_s(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     began: list[list[dict[str, torch.Tensor]]] = []
-    steps = loop._Run.train
+    steps = Run.train
 
-    def train_and_tell(self: loop._Run, *samples: Any) -> None:
-        began.append([loop._copied(self.network), loop._copied(self.average)])
+    def train_and_tell(self: Run, *samples: Any) -> None:
+        began.append([copied(self.network), copied(self.average)])
         steps(self, *samples)
 
-    monkeypatch.setattr(loop._Run, "train", train_and_tell)
+    monkeypatch.setattr(Run, "train", train_and_tell)
     weights = run(cases, tmp_path, ["GM"], start_from=str(source), **STILL)
     expected = load_file(source / "weights.safetensors")
     for each in began[0]:

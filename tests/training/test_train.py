@@ -19,11 +19,13 @@ import pytest
 import torch
 from myosweep.errors import InputError, InputErrors
 from myosweep.io.volumes import Volume, read_volume, write_volume
-from myosweep.training import loop, objectives
+from myosweep.training import objectives
 from myosweep.training.cases import TrainingCase
 from myosweep.training.inference import predict
-from myosweep.training.loop import dice_of, learning_rate, train
+from myosweep.training.loop import train
 from myosweep.training.model import check_model
+from myosweep.training.run import Run, learning_rate
+from myosweep.training.scoring import dice_of
 from myosweep.training.settings import TrainingSettings
 from spindles import QUICK, STRUCTURES, spindles, write_case
 
@@ -153,13 +155,13 @@ _CHILD = """
 import os, pickle, signal, sys
 sys.path.insert(0, sys.argv[1])
 from test_train import run
-from myosweep.training import loop
-save, last = loop._Run.save, int(sys.argv[4])
+from myosweep.training.run import Run
+save, last = Run.save, int(sys.argv[4])
 def save_and_die(self, finished):
     save(self, finished)
     if len(self.history) >= last:
         os.kill(os.getpid(), signal.SIGKILL)
-loop._Run.save = save_and_die
+Run.save = save_and_die
 from pathlib import Path
 with open(sys.argv[2], "rb") as stream:
     run(pickle.load(stream), Path(sys.argv[3]))
@@ -187,7 +189,7 @@ def test_a_finished_training_writes_lost_outputs_again(
 ) -> None:
     run(cases, tmp_path)
     (tmp_path / "model" / "model.json").unlink()
-    monkeypatch.setattr(loop._Run, "_step", lambda *_: pytest.fail("it trained again"))
+    monkeypatch.setattr(Run, "_step", lambda *_: pytest.fail("it trained again"))
     run(cases, tmp_path)
     assert bytes_of(tmp_path) == bytes_of(reference)
 
@@ -249,7 +251,7 @@ def test_a_second_process_waits_for_the_first(cases: list[TrainingCase], tmp_pat
 def test_training_ends_early_without_progress(
     cases: list[TrainingCase], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop._Run, "_score", lambda *_: [0.5, 0.5, 0.5])
+    monkeypatch.setattr(Run, "_score", lambda *_: [0.5, 0.5, 0.5])
     run(cases, tmp_path, {**TINY, "epochs": 30, "patience": 3})
     assert len(pd.read_csv(tmp_path / "model" / "history.csv")) == 4
     assert json.loads((tmp_path / "model" / "model.json").read_text())["training"]["best_epoch"] == 1
@@ -293,9 +295,9 @@ def test_training_stops_with_the_very_step_whose_loss_is_no_number(
     cases: list[TrainingCase], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
 ) -> None:
     steps: list[tuple[int, str, int]] = []
-    step, loss = loop._Run._step, objectives.segmentation_loss
+    step, loss = Run._step, objectives.segmentation_loss
 
-    def counted(self: loop._Run, epoch: int, sample: Any, number: int) -> float:
+    def counted(self: Run, epoch: int, sample: Any, number: int) -> float:
         steps.append((epoch, sample.case, number))
         return step(self, epoch, sample, number)
 
@@ -303,7 +305,7 @@ def test_training_stops_with_the_very_step_whose_loss_is_no_number(
         found = loss(*given, **options)
         return found * float("inf") if len(steps) == 5 else found
 
-    monkeypatch.setattr(loop._Run, "_step", counted)
+    monkeypatch.setattr(Run, "_step", counted)
     monkeypatch.setattr(objectives, "segmentation_loss", broken_once)
     with pytest.raises(InputError) as caught:
         run(cases, tmp_path, {**TINY, **settings})

@@ -101,3 +101,8 @@ def test_a_source_that_has_seen_a_test_case(cohort):
     (folder / "model.json").write_text(json.dumps(told))
     cohort.configure(segmentation={"unet": {"start_from": "study1/unet"}})
     assert "has seen leg03 (its split: train), held out here (test)" in refused(cohort)
+    # A copy that broke off.
+    (folder / "model.json").write_text(json.dumps(told)[:40])
+    message = refused(cohort)
+    assert "study1/unet/model.json" in message
+    assert "not a model's description" in message

@@ -50,6 +50,17 @@ def test_a_rule_its_script_its_log_and_its_benchmark_bear_one_name(name, indent,
     )
 
 
+def test_labels_and_uncertainty_are_asked_of_the_same_networks():
+    bodies = {parameter.values[0]: parameter.values[2] for parameter in rules()}
+    for line in ("input:", "threads:", "mem_mb=", "side=", "structures=", "channels="):
+        predict, uncertainty = (
+            re.findall(rf"(?m)^ *{re.escape(line)}.*$", bodies[name])
+            for name in ("predict", "map_uncertainty")
+        )
+        assert predict == uncertainty
+        assert len(predict) == 1
+
+
 def test_the_environment_file_is_in_step_with_pyproject():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     environment = yaml.safe_load((ROOT / "envs/myosweep.yaml").read_text())["dependencies"]

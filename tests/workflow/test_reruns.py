@@ -67,6 +67,13 @@ def test_changed_smoothing_reruns_merging_and_what_follows(finished):
     }
 
 
+def test_what_a_network_of_whole_limbs_is_not_asked_reruns_nothing(finished):
+    finished.configure(segmentation={"inference": {"overlap": 0.25}})
+    assert finished.planned(TARGET) == {}
+    finished.configure(segmentation={"inference": {"flips": True}})
+    assert finished.planned(TARGET)["predict"] == 3
+
+
 def test_changed_row_reruns_that_case_alone(finished):
     # leg03 is a test case: nothing is trained on it.
     finished.edit(

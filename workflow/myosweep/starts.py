@@ -137,12 +137,7 @@ def check_source(
         validates or is tested here, or chosen its weights by somebody who is tested: errors on cases that
         pass for new would be those of cases that the network knows.
     """
-    found = {
-        "network": description.get("network"),
-        "channels": description.get("channels"),
-        "position": description.get("training_settings", {}).get("position"),
-        "spacing_mm": _edges(description.get("spacing_mm")),
-    }
+    found = _seeing(description)
     wanted = {
         "network": network,
         "channels": list(channels),
@@ -158,6 +153,15 @@ def check_source(
                 f"give both the same {name}, or leave start_from out",
             )
     _check_unseen(seen_by(description), splits, where)
+
+
+def _seeing(description: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "network": description.get("network"),
+        "channels": description.get("channels"),
+        "position": description.get("training_settings", {}).get("position"),
+        "spacing_mm": _edges(description.get("spacing_mm")),
+    }
 
 
 def _edges(spacing_mm: Any) -> Any:
@@ -187,10 +191,24 @@ def _check_unseen(seen: Mapping[str, Sequence[str]], splits: Mapping[str, str], 
         )
 
 
-def read_description(folder: str) -> dict[str, Any] | None:
-    """A source's model.json as plain values; None where it cannot be read, which training will explain."""
+def read_description(folder: str) -> dict[str, Any]:
+    """A source's model.json as plain values, as far as `check_source` looks at them of the right kinds.
+
+    Raises
+    ------
+    InputError
+        It cannot be read.
+    """
+    path = Path(folder, "model.json")
     try:
-        values = json.loads(Path(folder, "model.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return values if isinstance(values, dict) else None
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        _seeing(values)
+        seen_by(values)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(
+            path,
+            f"not a model's description ({error})",
+            "a model.json as training writes it",
+            "train the source again, or copy the whole folder again",
+        ) from None
+    return values

@@ -27,6 +27,7 @@ from myosweep.io.tables import read_tables
 from myosweep.io.screens import read_excluded
 from myosweep.labels.methods import FRAME_WISE, NEED_IMAGE
 from myosweep.models import fold_of, fold_splits, members_of, model_folders, model_of, network_in
+from myosweep.prediction_memory import prediction_bytes
 from myosweep.settings import known_networks, network_names, read_settings
 from myosweep.sources import share_with_jobs, source_files
 from myosweep.starts import check_circles, check_source, read_description, source_of, trained_here
@@ -119,10 +120,15 @@ def megabytes(least, per_input_mb=0.0):
     return needed
 
 
-def foretold_voxels(case):
-    """Size of a case's grid as screening foretold it, 0 where that is not known yet."""
+def foretold_grid(case):
+    """Size and spacing of a case's grid as screening foretold it, None where that is not known yet."""
     screen = Path(f"results/screen/{case}.json")
-    grid = read_json(screen)["grid"] if screen.exists() else None
+    return read_json(screen)["grid"] if screen.exists() else None
+
+
+def foretold_voxels(case):
+    """Voxels of a case's grid, 0 where it is not known yet."""
+    grid = foretold_grid(case)
     return math.prod(grid["size"]) if grid else 0
 
 
@@ -139,6 +145,13 @@ def compounding_megabytes(wildcards, input, attempt):
     """Memory of compounding: volume, coverage and one more byte per voxel, sums of slabs, the frames read last."""
     voxels = foretold_voxels(wildcards.case)
     return int(max(1200, 1200 + voxels * 6.5e-6, 0 if voxels else 20 * input.size_mb) * 1.5 ** (attempt - 1))
+
+
+def prediction_megabytes(wildcards, attempt):
+    """Memory of a network that segments a case, by what it sees of it at a time."""
+    grid = foretold_grid(wildcards.case) or {"size": [1, 1, 1], "spacing_mm": 1.0}
+    needed = prediction_bytes(grid["size"], grid["spacing_mm"], settings_of_model(wildcards.model))
+    return int(needed / 1e6 * 1.5 ** (attempt - 1))
 
 
 @cache
@@ -565,6 +578,26 @@ def network_of(model):
     return (
         TRAINED[model].network if model in TRAINED else network_in(PRETRAINED[model], SETTINGS["structures"])
     )
+
+
+@cache
+def settings_of_model(model):
+    """Settings of a model and its training; none of a given one that cannot be read, as using it will say."""
+    if model in TRAINED:
+        return TRAINED[model].settings
+    try:
+        told = read_description(str(model_folders(PRETRAINED[model], SETTINGS["structures"])[0]))
+    except InputError:
+        return {}
+    return {**told.get("network_settings", {}), **told["training_settings"]}
+
+
+def inference_of(model, *names):
+    """The settings `names` of prediction, or all, as far as they change what a model says."""
+    unused = {"flips"} if is_guided(model) else set()
+    if model in TRAINED and not TRAINED[model].settings.get("patch"):
+        unused.add("overlap")
+    return {name: INFERENCE[name] for name in names or INFERENCE if name not in unused}
 
 
 def channels_of(model):

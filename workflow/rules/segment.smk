@@ -51,12 +51,12 @@ rule predict:
         "../../envs/myosweep.yaml"
     threads: processors(1)
     resources:
-        mem_mb=megabytes(1500, 40),
+        mem_mb=prediction_megabytes,
     params:
         side=lambda wildcards: TABLES.cases[wildcards.case].side,
         structures=lambda wildcards: structures_of(wildcards.model),
         channels=lambda wildcards: channels_of(wildcards.model),
-        inference=INFERENCE,
+        inference=lambda wildcards: inference_of(wildcards.model),
         code=lambda wildcards: code_of_network("predict", network_of(wildcards.model)),
     message:
         "Segmenting case {wildcards.case} with model {wildcards.model}"
@@ -80,12 +80,12 @@ rule map_uncertainty:
         "../../envs/myosweep.yaml"
     threads: processors(1)
     resources:
-        mem_mb=megabytes(1500, 40),
+        mem_mb=prediction_megabytes,
     params:
         side=lambda wildcards: TABLES.cases[wildcards.case].side,
-        structures=SETTINGS["structures"],
+        structures=lambda wildcards: structures_of(wildcards.model),
         channels=lambda wildcards: channels_of(wildcards.model),
-        inference={name: INFERENCE[name] for name in ("flips", "dropout_passes", "overlap")},
+        inference=lambda wildcards: inference_of(wildcards.model, "flips", "dropout_passes", "overlap"),
         code=lambda wildcards: code_of_network("map_uncertainty", network_of(wildcards.model)),
     message:
         "Mapping where model {wildcards.model} is not sure of case {wildcards.case}"

@@ -8,25 +8,20 @@ from myosweep.io.digests import run_digest
 from myosweep.training.cases import TrainingCase
 from myosweep.training.loop import train
 
-inputs = snakemake.input
+inputs, params = snakemake.input, snakemake.params
 confidences = inputs.confidences or [None] * len(inputs.images)
+files = zip(inputs.images, inputs.labels, confidences, strict=True)
 cases = [
     TrainingCase(**row, image=Path(image), confidence=confidence and Path(confidence), labels=Path(labels))
-    for row, image, confidence, labels in zip(
-        snakemake.params.cases, inputs.images, confidences, inputs.labels, strict=True
-    )
+    for row, (image, labels, confidence) in zip(params.cases, files, strict=True)
 ]
 # Of a model's folder the training takes its own fold and structure.
 start_from = str(Path(inputs.start[0]).parent) if inputs.start else ""
-key = run_digest(dict(snakemake.params.items()), inputs)
+key = run_digest(dict(params.items()), inputs)
 train(
     cases,
-    network=snakemake.params.network,
-    settings={**snakemake.params.settings, "start_from": start_from},
-    structures=snakemake.params.structures,
-    learned=snakemake.params.learned,
-    channels=snakemake.params.channels,
-    seed=snakemake.params.seed,
+    settings={**params.settings, "start_from": start_from},
     checkpoint_dir=Path("results/checkpoints") / snakemake.wildcards.training / key[:16],
     output_dir=Path(snakemake.output.weights).parent,
+    **{name: params[name] for name in ("network", "structures", "learned", "channels", "seed")},
 )

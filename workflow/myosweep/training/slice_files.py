@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -43,16 +45,27 @@ class SliceFile:
         self.dtype = np.dtype(dtype)
         self._bytes = shape[0] * math.prod(shape[2:]) * self.dtype.itemsize
         self._place = place = Path(folder or tempfile.gettempdir())
-        needed, free = self._bytes * shape[1], shutil.disk_usage(place).free
-        if needed > free:
-            raise InputError(
-                place,
-                f"room for {free / 2**30:.1f} GiB",
-                f"{needed / 2**30:.1f} GiB for a temporary file of {' x '.join(map(str, shape))} values",
-                "make room there",
-            )
+        needed = self._bytes * shape[1]
+        if needed > shutil.disk_usage(place).free:
+            raise self._no_room(needed)
         self._file = tempfile.TemporaryFile(dir=place, buffering=0)  # noqa: SIM115
         self._file.truncate(needed)
+        # Room that is free now may be gone when the slices come: other files and other jobs want it, too.
+        if hasattr(os, "posix_fallocate"):
+            try:
+                os.posix_fallocate(self._file.fileno(), 0, needed)
+            except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    self._file.close()
+                    raise self._no_room(needed) from None
+
+    def _no_room(self, needed: int) -> InputError:
+        return InputError(
+            self._place,
+            f"room for {shutil.disk_usage(self._place).free / 2**30:.1f} GiB",
+            f"{needed / 2**30:.1f} GiB for a temporary file of {' x '.join(map(str, self.shape))} values",
+            "make room there",
+        )
 
     def __enter__(self) -> SliceFile:
         return self

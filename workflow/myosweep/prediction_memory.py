@@ -1,0 +1,43 @@
+"""How much memory prediction takes, told before anything is read.
+
+Imports nothing heavy: it is asked whenever the workflow is planned.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+# Measured on a full-size leg (benchmarks/full_size_prediction.py): libraries and the slices that are read;
+# each voxel in the network; each voxel of the slab of which windows see a part.
+LEAST = 900_000_000
+BYTES_IN_NETWORK = 1000
+BYTES_IN_SLAB = 60
+
+
+def prediction_bytes(size: Sequence[int], spacing_mm: float, settings: Mapping[str, Any]) -> int:
+    """Memory of a network that segments a volume, bytes.
+
+    It sees a patch, so many slices (`window`), or the whole limb at once.
+
+    Parameters
+    ----------
+    size
+        Voxels of the volume along (x, y, z).
+    spacing_mm
+        Their edge.
+    settings
+        Of the network and its training; those that are missing do not count.
+    """
+    given = settings.get("spacing_mm", spacing_mm)
+    edges: Sequence[float] = [given] * 3 if isinstance(given, int | float) else given
+    columns, rows, depth = (
+        math.ceil(count * spacing_mm / edge) for count, edge in zip(size, edges, strict=True)
+    )
+    patch: Sequence[int] | None = settings.get("patch")
+    if patch:
+        slab = patch[0] * max(rows, patch[1]) * max(columns, patch[2])
+        return LEAST + BYTES_IN_NETWORK * math.prod(patch) + BYTES_IN_SLAB * slab
+    at_a_time = min(depth, int(settings.get("window", depth)))
+    return LEAST + BYTES_IN_NETWORK * at_a_time * rows * columns

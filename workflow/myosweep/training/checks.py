@@ -1,0 +1,73 @@
+"""What is looked at before a training begins."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from myosweep.errors import InputError
+from myosweep.io.volumes import read_grid
+from myosweep.memory import check_memory, machine_memory
+from myosweep.networks import module_of
+from myosweep.training.cases import TrainingCase
+from myosweep.training.data import Sample
+from myosweep.training.lattice import Lattice
+from myosweep.training.settings import TrainingSettings
+
+
+def check_training_memory(
+    used: Sequence[TrainingCase], network: str, channels: int, classes: int, options: TrainingSettings
+) -> None:
+    """Refuse what cannot fit whatever the network: all samples, and channels, fractions and logits of one."""
+    counts = {
+        case.image: math.prod(Lattice.of(read_grid(case.image), options.spacing).shape) for case in used
+    }
+    held = sum(counts.values()) * (4 * channels + classes)
+    largest = max(counts, key=lambda image: counts[image])
+    needed = held + counts[largest] * (4 * channels + 8 * classes)
+    fits = [float(f"{1.05 * edge * (needed / machine_memory()) ** (1 / 3):.2g}") for edge in options.spacing]
+    check_memory(
+        needed,
+        largest,
+        f"training on {len(used)} volumes, this one of {counts[largest] / 1e6:.0f} million voxels of "
+        f"{' x '.join(f'{edge:g}' for edge in options.spacing)} mm,",
+        f"set segmentation.{network}.spacing_mm to {fits} or more",
+    )
+
+
+def less_memory(network: str, settings: dict[str, Any], options: TrainingSettings) -> str:
+    """What to do where memory does not suffice, in words."""
+    further = [name for name in ("window", "widths", "channels", "features") if name in settings][:1]
+    others = [f", or lower {name} (now {settings[name]})" for name in further]
+    if "patch" not in getattr(module_of(network), "WITHOUT", ()):
+        now = f"lower patch (now {list(options.patch)})" if options.patch else "train on patches (patch)"
+        others.append(f", or {now}")
+    return (
+        f"raise segmentation.{network}.spacing_mm (now {list(options.spacing)}; twice along each axis takes "
+        f"an eighth){''.join(others)}"
+    )
+
+
+def check_pair(network: str, options: TrainingSettings, learned: Sequence[str]) -> None:
+    """Refuse limbs mirrored for structures that the network does not learn."""
+    missing = [name for name in options.flip_laterally or () if name not in learned]
+    if missing:
+        raise InputError(
+            f"segmentation.{network}.flip_laterally",
+            f"{', '.join(missing)}, which this network does not learn",
+            f"two of {', '.join(learned)}" if len(learned) > 1 else "null for a network of one structure",
+            "correct the names, or leave the key out",
+        )
+
+
+def check_presence(learned: list[Sample], structures: dict[str, int]) -> None:
+    """Refuse structures that no training case shows."""
+    for index, name in enumerate(structures, start=1):
+        if not any(sample.target[index].any() for sample in learned):
+            raise InputError(
+                f"structures, {name}",
+                "no voxel of it in any case of the split train",
+                "at least one training case that has it",
+                "annotate it in a training case, or take it out of structures",
+            )
