@@ -30,7 +30,7 @@ TEN = [f"unet_{channels}ch_{loss}" for channels in (1, 2) for loss in LOSSES]
 MAPS = {(100.0, 0.5), (400.0, 0.2), (100.0, 0.2), (400.0, 0.5)}
 OF_MAPS = ["unet_2ch_Dice", "unet_1ch_CEconf"]
 # 3 mm in the plane: 54 trainings fit into an evening on two processors.
-TRAINING = {"precision": "bfloat16", "epochs": 60, "threads": 1, "spacing_mm": [3.0, 3.0, 6.0]}
+TRAINING = {"precision": "automatic", "epochs": 60, "threads": 1, "spacing_mm": [3.0, 3.0, 6.0]}
 # Made once: they do not depend on the maps.
 SHARED = ("simulate", "screen", "screen.tsv", "excluded.tsv", "compound", "coverage", "register", "labels")
 

@@ -25,7 +25,7 @@ SWEEPS = 4
 # As many steps as the defaults give on five legs, or half as many again.
 SETTINGS = {
     "ifssnet": {"epochs": 40},
-    "unet_s_r_clstm": {"epochs": 20, "precision": "bfloat16", "threads": 1},
+    "unet_s_r_clstm": {"epochs": 20, "precision": "automatic", "threads": 1},
 }
 
 

@@ -32,6 +32,15 @@ def lay_out(network: nn.Module) -> nn.Module:
     return network
 
 
+def faster_precision(device: torch.device) -> str:
+    """`bfloat16` where the device computes with it itself, `float32` where it would only imitate it."""
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = torch.cpu._is_avx512_bf16_supported()
+    return "bfloat16" if native else "float32"
+
+
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """The context of a forward pass at a precision (`float32` or `bfloat16`)."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")

@@ -23,7 +23,7 @@ from myosweep.training.cases import TrainingCase, check_cases
 from myosweep.training.checkpoints import only_one
 from myosweep.training.checks import check_pair, check_presence, check_training_memory, less_memory
 from myosweep.training.data import Sample, check_channels, check_structures, load_sample
-from myosweep.training.device import lay_out, set_up_torch
+from myosweep.training.device import faster_precision, lay_out, set_up_torch
 from myosweep.training.fields import margin_of
 from myosweep.training.model import Description, save_model
 from myosweep.training.objectives import objective_of
@@ -93,6 +93,8 @@ def train(
     remedy = less_memory(network, network_settings, options)
     with only_one(checkpoint_dir), exhaustion_explained(f"training of {network}", remedy):
         device = set_up_torch(options.threads)
+        if options.precision == "automatic":
+            options = replace(options, precision=faster_precision(device))
         used = [case for case in cases if case.split in ("train", "validation")]
         check_training_memory(used, network, len(channels), len(learned) + 1, options)
         start = read_start(

@@ -69,8 +69,9 @@ class TrainingSettings:
     start_from
         The folder of a network whose weights training begins with (see `training.start`); empty: random ones.
     precision
-        `float32`, or `bfloat16` for autocast: some four times faster on a processor that has it
-        (avx512_bf16).
+        `float32`, or `bfloat16` for autocast: some four times faster on a processor that computes with it
+        (avx512_bf16), three times slower on one that does not; `automatic` is the faster of the two, and
+        model.json says which that was.
     threads
         Threads of torch. Fixed, whatever the cores, since sums depend on it.
     checkpoint_seconds
@@ -161,7 +162,7 @@ _RULES: dict[str, tuple[str, Any]] = {
     "loss": (f"one of {', '.join(LOSSES)}", lambda v: v in LOSSES),
     "optimizer": ("adamw or adam", lambda v: v in ("adamw", "adam")),
     "schedule": ("cosine or constant", lambda v: v in ("cosine", "constant")),
-    "precision": ("float32 or bfloat16", lambda v: v in ("float32", "bfloat16")),
+    "precision": ("float32, bfloat16 or automatic", lambda v: v in ("float32", "bfloat16", "automatic")),
 }
 _NOT_NEGATIVE = ("a number from 0", lambda v: _number(v) and v >= 0)
 
