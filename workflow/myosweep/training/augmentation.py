@@ -91,7 +91,7 @@ def _bend(
     )
     along_x = np.einsum("xc,abcd->abxd", bases[2], control)
     along_y = np.einsum("yb,abxd->ayxd", bases[1], along_x)
-    field: NDArray[np.float64] = np.einsum("za,ayxd->zyxd", bases[0], along_y, optimize=True)
+    field: NDArray[np.float64] = np.einsum("za,ayxd->zyxd", bases[0], along_y)
     return field
 
 
