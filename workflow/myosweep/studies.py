@@ -79,25 +79,25 @@ class Preset:
     Attributes
     ----------
     epochs
-        Of every training, by study.
+        Of every training.
     common
         Settings of all networks, as far as a network has them.
     own
         Settings by network, which go before the common ones.
     """
 
-    epochs: Mapping[str, int]
+    epochs: int
     common: Mapping[str, Any] = field(default_factory=dict)
     own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-# small: each study in less than an hour on two processors, in bfloat16 where they compute with it; on those
-# that do not a patch of 48 slices took longer. IFSS-Net keeps its own spacing and field, which are small
-# enough: voxels of 3 mm alone cost the smallest muscle 1 % of its volume. Its many small convolutions gain
-# next to nothing from bfloat16.
+# small: each study in less than an hour on two processors, also on those that do not compute with bfloat16,
+# where 40 epochs of patches of 48 slices would take two. IFSS-Net keeps its own spacing and field, which are
+# small enough: voxels of 3 mm alone cost the smallest muscle 1 % of its volume. Its many small convolutions
+# gain next to nothing from bfloat16.
 PRESETS: dict[str, Preset] = {
     "small": Preset(
-        {"comparison": 40, "ablation_unet": 40, "ablation_ifssnet": 25, "negative_labels": 25},
+        25,
         {
             "spacing_mm": (3.0, 3.0, 6.0),
             "patch": (32, 48, 48),
@@ -109,9 +109,7 @@ PRESETS: dict[str, Preset] = {
             "unetr": {"image_size": (32, 48, 48)},
         },
     ),
-    "full": Preset(
-        dict.fromkeys(("comparison", "ablation_unet", "ablation_ifssnet", "negative_labels"), 100)
-    ),
+    "full": Preset(100),
 }
 
 GUIDED = (
@@ -227,7 +225,7 @@ def studied_models(
     models: dict[str, dict[str, Model]] = {}
     for title, study in STUDIES.items():
         models[title] = {}
-        epochs = chosen["epochs"] or preset.epochs[title]
+        epochs = chosen["epochs"] or preset.epochs
         for member in study.members:
             kind = networks[member.network]
             section = settings["segmentation"][member.network]

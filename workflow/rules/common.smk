@@ -27,7 +27,7 @@ from myosweep.io.tables import read_tables
 from myosweep.io.screens import read_excluded
 from myosweep.labels.methods import FRAME_WISE, NEED_IMAGE
 from myosweep.models import fold_of, fold_splits, members_of, model_folders, model_of, network_in
-from myosweep.prediction_memory import prediction_bytes
+from myosweep.network_memory import prediction_bytes, training_bytes
 from myosweep.settings import known_networks, network_names, read_settings
 from myosweep.sources import share_with_jobs, source_files
 from myosweep.starts import check_circles, check_source, read_description, source_of, trained_here
@@ -145,6 +145,11 @@ def compounding_megabytes(wildcards, input, attempt):
     """Memory of compounding: volume, coverage and one more byte per voxel, sums of slabs, the frames read last."""
     voxels = foretold_voxels(wildcards.case)
     return int(max(1200, 1200 + voxels * 6.5e-6, 0 if voxels else 20 * input.size_mb) * 1.5 ** (attempt - 1))
+
+
+def training_megabytes(wildcards, attempt):
+    """Memory of a training, by what its network sees at a time; more at each retry."""
+    return int(training_bytes(model_of_training(wildcards).settings) / 1e6 * 1.5 ** (attempt - 1))
 
 
 def prediction_megabytes(wildcards, attempt):

@@ -16,7 +16,7 @@ rule train:
         "../../envs/myosweep.yaml"
     threads: lambda wildcards: processors(model_of_training(wildcards).settings["threads"])
     resources:
-        mem_mb=megabytes(4000),
+        mem_mb=training_megabytes,
     params:
         cases=lambda wildcards: [
             {key: getattr(row, key) for key in ("case", "participant", "side", "split")}

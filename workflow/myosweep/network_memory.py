@@ -1,4 +1,4 @@
-"""How much memory prediction takes, told before anything is read.
+"""How much memory training and prediction take, told before anything is read.
 
 Imports nothing heavy: it is asked whenever the workflow is planned.
 """
@@ -14,6 +14,12 @@ from typing import Any
 LEAST = 900_000_000
 BYTES_IN_NETWORK = 1000
 BYTES_IN_SLAB = 60
+# Measured on the comparison of networks (results/benchmarks/train): libraries and cases; each voxel of a
+# patch in the network that holds most, DAF3D; then whole trainings at the networks' own voxels.
+LEAST_OF_TRAINING = 1_000_000_000
+BYTES_IN_TRAINING = 19_000
+GUIDED = 2_000_000_000
+WHOLE_LIMBS = 4_000_000_000
 
 
 def prediction_bytes(size: Sequence[int], spacing_mm: float, settings: Mapping[str, Any]) -> int:
@@ -41,3 +47,17 @@ def prediction_bytes(size: Sequence[int], spacing_mm: float, settings: Mapping[s
         return LEAST + BYTES_IN_NETWORK * math.prod(patch) + BYTES_IN_SLAB * slab
     at_a_time = min(depth, int(settings.get("window", depth)))
     return LEAST + BYTES_IN_NETWORK * at_a_time * rows * columns
+
+
+def training_bytes(settings: Mapping[str, Any]) -> int:
+    """Memory of a training, bytes: by its patch, less where it sees what lies around given masks alone.
+
+    Parameters
+    ----------
+    settings
+        Of the network and its training; those that are missing do not count.
+    """
+    patch: Sequence[int] | None = settings.get("patch")
+    if patch:
+        return LEAST_OF_TRAINING + BYTES_IN_TRAINING * math.prod(patch)
+    return GUIDED if settings.get("margin_mm") else WHOLE_LIMBS

@@ -1,11 +1,11 @@
-"""What prediction is said to take, against the peaks of benchmarks/full_size_prediction.py."""
+"""What networks are said to take, against peaks of benchmarks/full_size_prediction.py and of studies."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from myosweep.prediction_memory import prediction_bytes
+from myosweep.network_memory import prediction_bytes, training_bytes
 
 NATIVE = 0.277
 
@@ -31,3 +31,14 @@ def test_memory_follows_what_the_network_sees_at_a_time() -> None:
     assert whole - prediction_bytes((100, 50, 80), 1.0, {"spacing_mm": [2.0, 2.0, 12.0]}) == 7 * 1250 * 1000
     windows = {"spacing_mm": 1.0, "patch": [16, 16, 16]}
     assert prediction_bytes((100, 50, 80), 1.0, windows) == prediction_bytes((100, 50, 800), 1.0, windows)
+
+
+def test_trainings_on_patches_ask_by_the_patch() -> None:
+    """DAF3D, which holds most, peaked at 2.1 GB with patches of 32 x 48 x 48."""
+    assert 2.1e9 < training_bytes({"patch": [32, 48, 48]}) < 2.5e9
+    assert training_bytes({"patch": [64, 48, 48]}) - training_bytes({"patch": [32, 48, 48]}) > 1e9
+
+
+def test_a_training_around_given_masks_asks_for_less_than_one_of_whole_limbs() -> None:
+    guided = training_bytes({"patch": None, "margin_mm": 20.0})
+    assert guided < training_bytes({"patch": None, "margin_mm": 0.0}) == training_bytes({})
