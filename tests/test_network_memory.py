@@ -34,8 +34,8 @@ def test_memory_follows_what_the_network_sees_at_a_time() -> None:
 
 
 def test_trainings_on_patches_ask_by_the_patch() -> None:
-    """DAF3D, which holds most, peaked at 2.1 GB with patches of 32 x 48 x 48."""
-    assert 2.1e9 < training_bytes({"patch": [32, 48, 48]}) < 2.5e9
+    """DAF3D, which holds most, peaked at 2.69 GB with patches of 32 x 48 x 48; two fit into 5.5 GB."""
+    assert 2.69e9 < training_bytes({"patch": [32, 48, 48]}) < 2.75e9
     assert training_bytes({"patch": [64, 48, 48]}) - training_bytes({"patch": [32, 48, 48]}) > 1e9
 
 
