@@ -88,9 +88,8 @@ def test_a_run_with_nothing_to_do_is_quick(finished):
     finished.run(TARGET)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    # CPU seconds, and more than the 2 to 6 of slow and busy machines. Planning that hashed all
-    # volumes would take longer.
-    assert cpu < 12, f"{cpu:.1f} CPU s, {time.monotonic() - start:.1f} s"
+    # CPU seconds: the tests may share the machine; a slow and busy one took 5.4.
+    assert cpu < 8, f"{cpu:.1f} CPU s, {time.monotonic() - start:.1f} s"
 
 
 def test_a_second_run_in_the_folder_is_refused(finished):

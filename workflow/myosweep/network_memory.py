@@ -14,8 +14,8 @@ from typing import Any
 LEAST = 900_000_000
 BYTES_IN_NETWORK = 1000
 BYTES_IN_SLAB = 60
-# Measured on the comparison of networks (results/benchmarks/train): libraries and cases; each voxel of a
-# patch in the network that holds most, DAF3D; then whole trainings at the networks' own voxels.
+# Of the comparison of networks (results/benchmarks/train): libraries and cases; each voxel of a patch in the
+# network that holds most, DAF3D. Then twice what IFSS-Net took around given masks, and enough for the others.
 LEAST_OF_TRAINING = 1_000_000_000
 BYTES_IN_TRAINING = 23_000
 GUIDED = 2_000_000_000

@@ -91,8 +91,8 @@ class Preset:
     own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-# small: each study in less than an hour on two processors, also on those that do not compute with bfloat16,
-# where 40 epochs of patches of 48 slices would take two. IFSS-Net keeps its own spacing and field, which are
+# small: meant for less than an hour a study on two processors, also on those that do not compute with bfloat16
+# (by steps and trainings measured there; 40 epochs of patches of 48 slices would take some two). IFSS-Net keeps its own spacing and field, which are
 # small enough: voxels of 3 mm alone cost the smallest muscle 1 % of its volume. Its many small convolutions
 # gain next to nothing from bfloat16.
 PRESETS: dict[str, Preset] = {
@@ -221,11 +221,11 @@ def studied_models(
     """
     chosen = settings["studies"]
     preset = PRESETS[chosen["preset"]]
+    epochs = chosen["epochs"] or preset.epochs
     structure = chosen_structure(settings)
     models: dict[str, dict[str, Model]] = {}
     for title, study in STUDIES.items():
         models[title] = {}
-        epochs = chosen["epochs"] or preset.epochs
         for member in study.members:
             kind = networks[member.network]
             section = settings["segmentation"][member.network]
