@@ -91,10 +91,10 @@ class Preset:
     own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-# small: meant for less than an hour a study on two processors, also on those that do not compute with bfloat16
-# (by steps and trainings measured there; 40 epochs of patches of 48 slices would take some two). IFSS-Net keeps its own spacing and field, which are
-# small enough: voxels of 3 mm alone cost the smallest muscle 1 % of its volume. Its many small convolutions
-# gain next to nothing from bfloat16.
+# small: meant for less than an hour a study on two processors, also on those that do not compute with
+# bfloat16 (estimated there from steps; 40 epochs of patches of 48 slices would take two). IFSS-Net keeps its
+# own spacing and field, which are small enough: voxels of 3 mm alone cost the smallest muscle 1 % of its
+# volume. Its many small convolutions gain next to nothing from bfloat16.
 PRESETS: dict[str, Preset] = {
     "small": Preset(
         25,
