@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import nn
+
+from myosweep.training.bfloat16 import NarrowInFloat32
 
 # Channels last: steps of a 3D U-Net take a fifth less on a CPU (torch 2.13).
 LAYOUT = torch.channels_last_3d
@@ -41,6 +45,12 @@ def faster_precision(device: torch.device) -> str:
     return "bfloat16" if native else "float32"
 
 
-def autocast(device: torch.device, precision: str) -> torch.autocast:
+@contextmanager
+def autocast(device: torch.device, precision: str) -> Iterator[None]:
     """The context of a forward pass at a precision (`float32` or `bfloat16`)."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
+    if precision != "bfloat16":
+        yield
+        return
+    narrow = NarrowInFloat32() if device.type == "cpu" else nullcontext()
+    with torch.autocast(device.type, dtype=torch.bfloat16), narrow:
+        yield

@@ -1,0 +1,43 @@
+"""bfloat16 on a processor, without the convolutions whose gradients come out wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+CONVOLUTIONS = (torch.conv2d, torch.conv3d, torch.conv_transpose2d, torch.conv_transpose3d)
+
+
+class NarrowInFloat32(TorchFunctionMode):
+    """Convolutions of maps that are narrower than the filter are computed in float32.
+
+    Of such the gradient of the filter is wrong in bfloat16 with oneDNN (torch 2.13, processors with
+    avx512_bf16): what lay in memory before, not numbers, or the end of the process. Measured wrong were 3
+    wide filters on 2 voxels, 5 wide ones on 1 to 4 and 7 wide ones on 1 to 6, with a stride of 2 also those
+    on 1, and transposed ones alike; never those on as many voxels as the filter is wide. float32 is right
+    throughout. So small maps cost next to nothing.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Call `func`, in float32 where it is a convolution of a map narrower than its filter."""
+        kwargs = dict(kwargs or {})
+        if func not in CONVOLUTIONS:
+            return func(*args, **kwargs)
+        names = ("input", "weight", "bias")
+        maps = {**kwargs, **dict(zip(names, args, strict=False))}
+        given, weight = maps["input"], maps["weight"]
+        if all(size >= edge for size, edge in zip(given.shape[2:], weight.shape[2:], strict=True)):
+            return func(*args, **kwargs)
+        with torch.autocast(given.device.type, enabled=False):
+            full = {name: value.float() for name in names if (value := maps.get(name)) is not None}
+            rest = {key: value for key, value in kwargs.items() if key not in names}
+            return func(full["input"], full["weight"], full.get("bias"), *args[3:], **rest)
