@@ -257,6 +257,18 @@ def test_training_ends_early_without_progress(
     assert json.loads((tmp_path / "model" / "model.json").read_text())["training"]["best_epoch"] == 1
 
 
+def test_validation_every_third_epoch_chooses_among_those(
+    cases: list[TrainingCase], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Run, "_score", lambda self, _: [0.5 + (len(self.history) == 5) / 4] * 3)
+    run(cases, tmp_path, {**TINY, "epochs": 8, "patience": 2, "validation_interval": 3})
+    history = pd.read_csv(tmp_path / "model" / "history.csv")
+    # The third epoch is the first that counts, the sixth better; the last is validated whatever its number.
+    assert list(history["validation_dice"].dropna()) == [0.5, 0.75, 0.5]
+    assert list(history["epoch"][history["validation_dice"].notna()]) == [3, 6, 8]
+    assert json.loads((tmp_path / "model" / "model.json").read_text())["training"]["best_epoch"] == 6
+
+
 def test_without_validation_all_epochs_are_run_and_it_is_said(
     cases: list[TrainingCase], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -120,22 +120,25 @@ class Run:
         first = len(self.history)
         while not self.finished and len(self.history) < self.options.epochs:
             epoch = len(self.history)
-            row = self._epoch(epoch, learned, validation)
+            last = epoch + 1 == self.options.epochs
+            validated = last or (epoch + 1) % self.options.validation_interval == 0
+            row = self._epoch(epoch, learned, validation if validated else [])
             self.history.append(row)
             dice = row["validation_dice"]
-            if dice is None or dice > self.best_dice:
+            better = dice is None or dice > self.best_dice
+            if better and (validated or not validation):
                 self.best = copied(self.average)
                 self.best_dice, self.best_epoch = (-1.0 if dice is None else dice), epoch + 1
             now = time.monotonic()
             left = (now - start) / (epoch + 1 - first) * (self.options.epochs - epoch - 1)
-            say = announce if now - told >= SECONDS_BETWEEN_LINES or epoch + 1 == self.options.epochs else log
+            say = announce if last or now - told >= SECONDS_BETWEEN_LINES else log
             told = now if say is announce else told
             score = "" if dice is None else f", validation Dice {dice:.4f} (best {self.best_dice:.4f})"
             say(
                 f"epoch {epoch + 1} of {self.options.epochs}: loss {row['loss']:.4f}{score}, "
                 f"at most {left:.0f} s left"
             )
-            if validation and epoch + 1 - self.best_epoch >= self.options.patience:
+            if validated and validation and epoch + 1 - self.best_epoch >= self.options.patience:
                 announce(f"no better validation Dice for {self.options.patience} epochs: training ends")
                 break
             if now - saved >= self.options.checkpoint_seconds:

@@ -28,6 +28,9 @@ class TrainingSettings:
         The most passes over the training cases.
     patience
         Training stops after so many epochs without a better validation Dice.
+    validation_interval
+        Cases of the split validation are segmented after each so many epochs, and after the last one. One
+        such segmentation takes as long as several steps do: of patches of 48 voxels as long as sixteen.
     optimizer
         `adamw` (Loshchilov and Hutter 2019) or `adam` (Kingma and Ba 2015), whose weight decay is an l2 term.
     learning_rate, weight_decay
@@ -82,6 +85,7 @@ class TrainingSettings:
     position: bool = True
     epochs: int = 100
     patience: int = 40
+    validation_interval: int = 1
     optimizer: str = "adamw"
     learning_rate: float = 3e-3
     weight_decay: float = 1e-4
@@ -139,6 +143,7 @@ _RULES: dict[str, tuple[str, Any]] = {
     ),
     "epochs": ("a whole number from 1", lambda v: type(v) is int and v >= 1),
     "patience": ("a whole number from 1", lambda v: type(v) is int and v >= 1),
+    "validation_interval": ("a whole number from 1", lambda v: type(v) is int and v >= 1),
     "warmup_epochs": ("a whole number from 0", lambda v: type(v) is int and v >= 0),
     "threads": ("a whole number from 1", lambda v: type(v) is int and v >= 1),
     "learning_rate": ("a number above 0", lambda v: _number(v) and v > 0),
