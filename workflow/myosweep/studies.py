@@ -92,9 +92,10 @@ class Preset:
 
 
 # small: meant for less than an hour a study on two processors, also on those that do not compute with
-# bfloat16. To segment the case that validates takes a network of patches as long as three epochs of five cases
-# do, so it is not done after each. IFSS-Net keeps its own spacing and field, which are small enough: voxels of 3 mm alone cost the smallest muscle 1 % of its
-# volume. Its many small convolutions gain next to nothing from bfloat16.
+# bfloat16. To segment the case that validates takes a network of patches as long as three epochs of five
+# cases do, so it is not done after each. IFSS-Net keeps its own spacing and field, which are small enough:
+# voxels of 3 mm alone cost the smallest muscle 1 % of its volume. Its many small convolutions gain next to
+# nothing from bfloat16.
 PRESETS: dict[str, Preset] = {
     "small": Preset(
         40,
