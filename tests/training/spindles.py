@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from myosweep.geometry import Grid
 from myosweep.io.volumes import Volume, write_volume
 from myosweep.training.cases import TrainingCase
+from myosweep.training.loop import train
 
 STRUCTURES = {"GM": 1, "GL": 2, "SOL": 3}
 QUICK = {"spacing_mm": 2.0, "channels": [8, 16, 32], "strides": [2, 2], "threads": 1}
@@ -43,3 +46,12 @@ def write_case(folder: Path, seed: int, split: str, side: str = "right") -> Trai
     for path, volume in zip(paths, spindles(seed, side), strict=True):
         write_volume(path, volume)
     return TrainingCase(name, f"p{name}", side, split, paths[0], paths[1], paths[2])
+
+
+def train_network(
+    cases: Sequence[TrainingCase], folder: Path, network: str, settings: dict[str, Any], **changes: Any
+) -> None:
+    """Train with the image alone on all structures; state in `folder`/state, the model in `folder`/model."""
+    places = {"checkpoint_dir": folder / "state", "output_dir": folder / "model"}
+    learning = {"structures": STRUCTURES, "learned": list(STRUCTURES), "channels": ["image"], "seed": 1}
+    train(cases, network=network, settings=settings, **{**places, **learning, **changes})

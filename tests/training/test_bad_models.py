@@ -16,9 +16,8 @@ import numpy as np
 import pytest
 from myosweep.errors import InputError
 from myosweep.training.inference import predict
-from myosweep.training.loop import train
 from myosweep.training.model import load_model
-from spindles import STRUCTURES, spindles, write_case
+from spindles import spindles, train_network, write_case
 
 TINY: dict[str, dict[str, Any]] = {
     "unet": {"channels": [4, 8], "strides": [2]},
@@ -31,17 +30,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     cases = [write_case(folder, 0, "train")]
     for network, settings in TINY.items():
-        train(
-            cases,
-            network=network,
-            settings={"epochs": 1, "spacing_mm": 4.0, "threads": 1, **settings},
-            structures=STRUCTURES,
-            learned=list(STRUCTURES),
-            channels=["image"],
-            seed=1,
-            checkpoint_dir=folder / "state" / network,
-            output_dir=folder / network,
-        )
+        small = {"epochs": 1, "spacing_mm": 4.0, "threads": 1, **settings}
+        train_network(cases, folder / "state" / network, network, small, output_dir=folder / network)
     return folder
 
 

@@ -6,9 +6,8 @@ import pytest
 import torch
 from myosweep.training.cases import TrainingCase
 from myosweep.training.device import faster_precision
-from myosweep.training.loop import train
 from myosweep.training.model import check_model
-from spindles import QUICK, STRUCTURES, write_case
+from spindles import QUICK, train_network, write_case
 
 CPU = torch.device("cpu")
 PROCESSOR = Path("/proc/cpuinfo")
@@ -26,16 +25,6 @@ def test_a_model_says_which_precision_automatic_was(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native)
     cases: list[TrainingCase] = [write_case(tmp_path, 0, "train", "right")]
-    train(
-        cases,
-        network="unet",
-        settings={**QUICK, "epochs": 1, "precision": "automatic"},
-        structures=STRUCTURES,
-        learned=list(STRUCTURES),
-        channels=["image"],
-        seed=1,
-        checkpoint_dir=tmp_path / "state",
-        output_dir=tmp_path / "model",
-    )
+    train_network(cases, tmp_path, "unet", {**QUICK, "epochs": 1, "precision": "automatic"})
     used = check_model(tmp_path / "model", None, None).training_settings["precision"]
     assert used == ("bfloat16" if native else "float32")

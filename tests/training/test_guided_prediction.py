@@ -14,11 +14,10 @@ from myosweep.io.volumes import Volume
 from myosweep.models import model_folders, network_in
 from myosweep.training.guides import NothingToPropagate, guiding_slices
 from myosweep.training.inference import predict
-from myosweep.training.loop import train
 from myosweep.training.model import check_models
 from myosweep.training.run import Run
 from myosweep.training.scoring import dice_of
-from spindles import STRUCTURES, spindles, write_case
+from spindles import STRUCTURES, spindles, train_network, write_case
 
 IMAGE = ["image"]
 SMALL: dict[str, Any] = {
@@ -43,17 +42,8 @@ SMALL: dict[str, Any] = {
 
 
 def learn(cases: list[Any], folder: Path, structure: str, **changes: Any) -> Path:
-    train(
-        cases,
-        network="ifssnet",
-        settings={**SMALL, **changes},
-        structures=STRUCTURES,
-        learned=[structure],
-        channels=IMAGE,
-        seed=1,
-        checkpoint_dir=folder / "state" / structure,
-        output_dir=folder / "model" / structure,
-    )
+    places = {"checkpoint_dir": folder / "state" / structure, "output_dir": folder / "model" / structure}
+    train_network(cases, folder, "ifssnet", {**SMALL, **changes}, learned=[structure], **places)
     return folder / "model"
 
 

@@ -14,30 +14,17 @@ from myosweep.io.volumes import Volume, read_volume, write_volume
 from myosweep.training import checks, loop
 from myosweep.training.cases import TrainingCase
 from myosweep.training.inference import predict
-from myosweep.training.loop import train
 from myosweep.training.run import Run
 from myosweep.training.settings import TrainingSettings
-from spindles import STRUCTURES, write_case
+from spindles import train_network, write_case
 
 QUICK: dict[str, Any] = {"epochs": 1, "spacing_mm": 4.0, "threads": 1}
 CLSTM = {"widths": [4, 8, 8, 8], "memory_cells": 1, "dropout": 0.0}
 
 
 def run(cases: list[TrainingCase], folder: Path, **changes: Any) -> Path:
-    arguments: dict[str, Any] = {
-        "network": "unet_s_r_clstm",
-        "settings": {**QUICK, **CLSTM},
-        "structures": STRUCTURES,
-        "learned": list(STRUCTURES),
-        "channels": ["image"],
-    }
-    train(
-        cases,
-        seed=1,
-        checkpoint_dir=folder / "state",
-        output_dir=folder / "model",
-        **{**arguments, **changes},
-    )
+    chosen = {"network": "unet_s_r_clstm", "settings": {**QUICK, **CLSTM}, **changes}
+    train_network(cases, folder, **chosen)
     return folder / "model"
 
 

@@ -16,13 +16,12 @@ from myosweep.training.augmentation import augment
 from myosweep.training.cases import TrainingCase
 from myosweep.training.data import Sample, load_sample
 from myosweep.training.inference import predict
-from myosweep.training.loop import train
 from myosweep.training.patches import draw_patch
 from myosweep.training.run import Run
 from myosweep.training.seeds import generator
 from myosweep.training.settings import TrainingSettings, split_settings
 from myosweep.training.views import Field, View
-from spindles import STRUCTURES, write_case
+from spindles import STRUCTURES, train_network, write_case
 
 TINY: dict[str, Any] = {"spacing_mm": 4.0, "channels": [4, 8], "strides": [2], "threads": 1, "epochs": 2}
 STILL: dict[str, Any] = dict.fromkeys(
@@ -31,17 +30,7 @@ STILL: dict[str, Any] = dict.fromkeys(
 
 
 def run(cases: list[TrainingCase], folder: Path, network: str = "unet", **settings: Any) -> None:
-    train(
-        cases,
-        network=network,
-        settings=settings,
-        structures=STRUCTURES,
-        learned=list(STRUCTURES),
-        channels=["image"],
-        seed=1,
-        checkpoint_dir=folder / "state",
-        output_dir=folder / "model",
-    )
+    train_network(cases, folder, network, settings)
 
 
 def kept_fields(monkeypatch: pytest.MonkeyPatch, kind: str) -> list[Field]:

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from lives import check_lives
 from myosweep.training.cases import TrainingCase
-from myosweep.training.loop import train
-from spindles import STRUCTURES, write_case
+from spindles import train_network, write_case
 
 KILLS = 10
 # A life makes one whole epoch at most, so there are more epochs than kills.
@@ -30,17 +29,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 
 def run(cases: list[TrainingCase], folder: Path, kind: str) -> None:
-    train(
-        cases,
-        network="unet",
-        settings={**SETTINGS, **KINDS[kind]},
-        structures=STRUCTURES,
-        learned=list(STRUCTURES),
-        channels=["image"],
-        seed=5,
-        checkpoint_dir=folder / "state",
-        output_dir=folder / "model",
-    )
+    train_network(cases, folder, "unet", {**SETTINGS, **KINDS[kind]}, seed=5)
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,7 @@ import pytest
 import torch
 from lives import check_lives
 from myosweep.training.cases import TrainingCase
-from myosweep.training.loop import train
-from spindles import STRUCTURES, write_case
+from spindles import train_network, write_case
 
 # Two windows a case: 3 x 2 x 2 updates an epoch.
 UPDATES = 12
@@ -28,17 +27,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def run(cases: list[TrainingCase], folder: Path, epochs: int) -> None:
-    train(
-        cases,
-        network="unet_s_r_clstm",
-        settings={**SETTINGS, "epochs": epochs},
-        structures=STRUCTURES,
-        learned=list(STRUCTURES),
-        channels=["image"],
-        seed=3,
-        checkpoint_dir=folder / "state",
-        output_dir=folder / "model",
-    )
+    train_network(cases, folder, "unet_s_r_clstm", {**SETTINGS, "epochs": epochs}, seed=3)
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from myosweep.errors import InputError
-from myosweep.training.loop import train
 from myosweep.training.run import Run
-from spindles import STRUCTURES, write_case
+from spindles import STRUCTURES, train_network, write_case
 
 NETWORK = "unet_s_r_clstm"
 QUICK = {"epochs": 1, "spacing_mm": 4.0, "widths": [2, 4], "memory_cells": 0, "reconstruction": False}
@@ -27,17 +26,7 @@ def targets_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **settings: An
     monkeypatch.setattr(Run, "train", seen)
     cases = [write_case(tmp_path, 1, "train"), write_case(tmp_path, 2, "validation")]
     with pytest.raises(StopIteration):
-        train(
-            cases,
-            network=NETWORK,
-            settings={**QUICK, **settings},
-            structures=STRUCTURES,
-            learned=list(STRUCTURES),
-            channels=["image"],
-            seed=1,
-            checkpoint_dir=tmp_path / "checkpoint",
-            output_dir=tmp_path / "model",
-        )
+        train_network(cases, tmp_path, NETWORK, {**QUICK, **settings})
     return found
 
 

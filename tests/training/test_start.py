@@ -13,10 +13,9 @@ import pytest
 import torch
 from myosweep.errors import InputError
 from myosweep.training.cases import TrainingCase
-from myosweep.training.loop import train
 from myosweep.training.run import Run, copied
 from safetensors.torch import load_file, save_file
-from spindles import STRUCTURES, write_case
+from spindles import STRUCTURES, train_network, write_case
 
 TINY: dict[str, Any] = {"spacing_mm": 4.0, "channels": [4, 8], "strides": [2], "threads": 1, "epochs": 1}
 # Adam's first steps are as long as the learning rate.
@@ -27,17 +26,8 @@ def run(
     cases: list[TrainingCase], folder: Path, learned: list[str], network: str = "unet", **settings: Any
 ) -> dict[str, torch.Tensor]:
     given = {**TINY, **settings}
-    train(
-        cases,
-        network=network,
-        settings={name: value for name, value in given.items() if value is not None},
-        structures=STRUCTURES,
-        learned=learned,
-        channels=["image"],
-        seed=1,
-        checkpoint_dir=folder / "state",
-        output_dir=folder,
-    )
+    settings = {name: value for name, value in given.items() if value is not None}
+    train_network(cases, folder, network, settings, learned=learned, output_dir=folder)
     return load_file(folder / "weights.safetensors")
 
 

@@ -10,9 +10,8 @@ from myosweep.networks.modules.two_decoders import TwoDecoders
 from myosweep.training.cases import TrainingCase
 from myosweep.training.consistency import st_sdc
 from myosweep.training.inference import predict
-from myosweep.training.loop import train
 from myosweep.training.settings import TrainingSettings
-from spindles import STRUCTURES, spindles, write_case
+from spindles import spindles, train_network, write_case
 
 torch.set_num_threads(1)
 NAME = "unet_s_r_clstm"
@@ -152,17 +151,7 @@ def limbs(tmp_path_factory: pytest.TempPathFactory) -> list[TrainingCase]:
 @pytest.mark.parametrize("preset", ["", *PRESETS])
 def test_the_network_and_its_ablations_train(limbs: list[TrainingCase], tmp_path: Path, preset: str) -> None:
     small = {"widths": [4, 8, 16], "epochs": 4, "spacing_mm": 4.0, "threads": 1}
-    train(
-        limbs,
-        network=NAME,
-        settings={**PRESETS.get(preset, {}), **small},
-        structures=STRUCTURES,
-        learned=list(STRUCTURES),
-        channels=["image"],
-        seed=1,
-        checkpoint_dir=tmp_path / "state",
-        output_dir=tmp_path / "model",
-    )
+    train_network(limbs, tmp_path, NAME, {**PRESETS.get(preset, {}), **small})
     with (tmp_path / "model" / "history.csv").open() as stream:
         losses = [float(row["loss"]) for row in csv.DictReader(stream)]
     assert len(losses) == 4
