@@ -1,13 +1,14 @@
 """Time and memory of prediction on a full-size leg, 564 x 632 voxels of 0.277 mm in each of its slices.
 
     python benchmarks/full_size_prediction.py [--networks unet vnet ...] [--voxels default native]
-        [--slices 100 200] [--patch 64]
+        [--slices 100 200] [--patch 64] [--precision automatic]
 
 Each network has its default settings and weights that were drawn and not trained: what it finds is nothing,
 time and memory are what they are. It sees image and confidence map, an ellipse in speckle. `default`: the
 network's default spacing, the whole limb at once; `native`: voxels of 0.277 mm, networks of whole limbs in
-windows of `--patch` voxels along each axis. Networks for three structures; of `ifssnet`, which learns one,
-one network, around three given masks of 60 x 30 mm.
+windows of `--patch` voxels along each axis. `--precision` is that of training, which prediction keeps: by
+default the faster of float32 and bfloat16 here, and printed. Networks for three structures; of `ifssnet`,
+which learns one, one network, around three given masks of 60 x 30 mm.
 
 Each prediction runs in a process of its own with one thread, from the files of the image and the map to that
 of the labels. Given are CPU seconds per slice of the image, the peak of the process's memory (VmHWM), and the
@@ -68,7 +69,7 @@ def write_leg(folder: Path, slices: int, apart: int) -> None:
     write_planes(folder / f"masks_{apart}.mha", grid, np.dtype(np.uint8), labels)
 
 
-def write_model(folder: Path, name: str, *, native: bool, patch: int) -> int:
+def write_model(folder: Path, name: str, *, native: bool, patch: int, precision: str) -> int:
     """A model with drawn weights; how many of the image's slices one of its own is long."""
     import torch
     from myosweep.networks import create, is_guided, module_of
@@ -76,7 +77,7 @@ def write_model(folder: Path, name: str, *, native: bool, patch: int) -> int:
     from myosweep.training.settings import split_settings
 
     training, own = split_settings(name, {})
-    values: dict[str, Any] = {**vars(training), "threads": 1, "patch": None}
+    values: dict[str, Any] = {**vars(training), "threads": 1, "patch": None, "precision": precision}
     spacing = np.broadcast_to(VOXEL if native else training.spacing_mm, 3).tolist()
     if native and not is_guided(name) and not hasattr(module_of(name), "in_windows"):
         values["patch"] = [patch] * 3
@@ -124,6 +125,7 @@ def main() -> None:
     parser.add_argument("--voxels", nargs="+", choices=("default", "native"), default=("default", "native"))
     parser.add_argument("--slices", nargs="+", type=int, default=[100, 200])
     parser.add_argument("--patch", type=int, default=64)
+    parser.add_argument("--precision", choices=("automatic", "float32", "bfloat16"), default="automatic")
     parser.add_argument("--folder", type=Path, help="where volumes are kept; default: a temporary folder")
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -131,13 +133,21 @@ def main() -> None:
         leg, model, apart = given.one
         predict_one(Path(leg), Path(model), int(apart))
         return
+    precision = given.precision
+    if precision == "automatic":
+        import torch
+        from myosweep.training.device import faster_precision
+
+        precision = faster_precision(torch.device("cpu"))
+    print(f"precision {precision}")
     print("network, voxels, slices, CPU s per slice, peak GB, leg of 1443 slices in CPU min (extrapolated)")
+    kept = {"patch": given.patch, "precision": precision}
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.folder or Path(temporary)
         for voxels in given.voxels:
             for name in given.networks:
                 model = Path(temporary) / f"{name}_{voxels}"
-                apart = write_model(model, name, native=voxels == "native", patch=given.patch)
+                apart = write_model(model, name, native=voxels == "native", **kept)
                 before: tuple[int, float] | None = None
                 for slices in given.slices:
                     leg = folder / f"leg_{slices}"
