@@ -22,9 +22,8 @@ import yaml
 REPOSITORY = Path(__file__).resolve().parent.parent
 ANNOTATED = {"deep": "SOL", "superficial": "GM,GL"}
 SWEEPS = 4
-# As many steps as the defaults give on five legs, or half as many again.
 SETTINGS = {
-    "ifssnet": {"epochs": 40},
+    "ifssnet": {"epochs": 120},
     "unet_s_r_clstm": {"epochs": 20, "precision": "automatic", "threads": 1},
 }
 
