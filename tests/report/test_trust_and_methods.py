@@ -4,7 +4,7 @@ import pandas as pd
 from myosweep.report.methods import methods_text
 from myosweep.report.tables import Case, Measurement, read_metrics
 from myosweep.report.trust import KINDS, flags_of, registration_rows
-from myosweep.settings import read_schema
+from myosweep.settings import read_schema, read_settings
 
 
 def measured(source, volume, status="measured", structure="GM", error=math.nan, reason=""):
@@ -166,3 +166,17 @@ def test_what_became_of_poses_and_how_wide_voxels_are() -> None:
     assert "Gaussian of 0.2 s" in text
     assert "estimated" in methods_text({"structures": {"GM": 1}, "recordings": {"time_offset_s": "auto"}})[0]
     assert methods_text({}) == []
+
+
+def test_methods_say_how_each_network_was_trained() -> None:
+    needed = {"cases": "c.tsv", "sweeps": "s.tsv", "structures": {"GM": 1}}
+    changes = {"patch": [32, 48, 48], "start_from": "results/train/unet"}
+    segmentation = {
+        "models": ["unet", "mine"],
+        "unet": {"spacing_mm": 2.5, "epochs": 7},
+        "variants": {"mine": {"network": "vnet", "settings": changes}},
+    }
+    text = " ".join(methods_text(read_settings({**needed, "segmentation": segmentation})))
+    assert "unet: voxels of 2.5 x 2.5 x 2.5 mm, at most 7 epochs (adamw, learning rate 0.003). " in text
+    assert "seen in patches of 32 x 48 x 48 voxels along z, y and x" in text
+    assert "begun with the weights in results/train/unet. " in text

@@ -244,7 +244,7 @@ def test_a_second_process_waits_for_the_first(cases: list[TrainingCase], tmp_pat
         time.sleep(0.3)
         assert child.poll() is None
         assert not (tmp_path / "state" / "checkpoint.pt").exists()
-    assert child.wait(60) == 0
+    assert child.wait(300) == 0
     assert (tmp_path / "model" / "model.json").exists()
 
 

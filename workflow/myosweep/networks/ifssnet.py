@@ -121,9 +121,8 @@ class Settings:
     widths
         Maps of the encoder's stages; the decoder has them in reverse.
     rates
-        Dilations that a stage puts side by side; the same for all, or one list per stage. The paper's 1, 6, 12
-        and 18 are .3 to 5 mm of its voxels; on those of 2 mm the last three leave one filter in four to see
-        what is near.
+        Dilations that a stage puts side by side; the same for all, or one list per stage. The paper's 1, 6,
+        12 and 18 are .3 to 5 mm of its voxels; with those of 2 mm one filter in four sees what is near.
     pooling
         Voxels along y and x that each stage pools to one. Voxels much larger than the paper's .277 mm ask for
         less: five times 2 leave cells of 9 mm there, of 64 mm with voxels of 2 mm.

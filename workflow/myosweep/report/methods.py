@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from myosweep.models import model_of
+from myosweep.settings import known_networks
 
 AUTOMATIC = "voxels as wide as the median distance of neighbouring frames, but 1.5 to 3 pixels"
 INTERPOLATION = {
@@ -222,11 +225,41 @@ def _segmentation(settings: Mapping[str, Any]) -> str:
             f"{_list(trained)} {were} trained on the cases of the training split; the validation split chose "
             "the weights; accuracy is stated for test cases only. "
         )
+    text += _trainings(part, trained)
     if taken:
         text += f"{_list(taken)} {'was' if len(taken) == 1 else 'were'} taken as given, without training. "
     if part.get("channels"):
         text += f"Networks saw {_list(list(part['channels']))}. "
     return text.strip()
+
+
+def _trainings(part: Mapping[str, Any], names: list[str]) -> str:
+    """How each model was trained, where the settings of all networks are there."""
+    networks = known_networks()
+    if not {"variants", "channels", *networks} <= part.keys():
+        return ""
+    text = ""
+    for name in names:
+        model = model_of(name, part, networks)
+        if model is None:
+            continue
+        own = model.settings
+        spacing = own["spacing_mm"]
+        edges = [spacing] * 3 if isinstance(spacing, int | float) else spacing
+        ways = [
+            f"voxels of {_product(edges)} mm",
+            f"at most {own['epochs']} epochs ({own['optimizer']}, learning rate {own['learning_rate']})",
+        ]
+        if own.get("patch"):
+            ways.append(f"seen in patches of {_product(own['patch'])} voxels along z, y and x")
+        if own.get("start_from"):
+            ways.append(f"begun with the weights in {own['start_from']}")
+        text += f"{name}: {', '.join(ways)}. "
+    return text
+
+
+def _product(numbers: Iterable[float]) -> str:
+    return " x ".join(f"{number:g}" for number in numbers)
 
 
 def _measures(settings: Mapping[str, Any]) -> str:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from myosweep.networks import is_guided, module_of
@@ -27,7 +25,6 @@ def probability_slices(
     *,
     patch: Sequence[int] | None = None,
     overlap: float = 0.5,
-    black: NDArray[np.float32] | None = None,
 ) -> Iterator[tuple[int, Floats]]:
     """Probabilities slice by slice; only a network of whole limbs is given all of a volume at once.
 
@@ -43,7 +40,7 @@ def probability_slices(
         Where it computes.
     fractions
         For a guided network the case's labels, see `guides.guiding_slices`.
-    patch, overlap, black
+    patch, overlap
         Of a network that learned from windows, see `windows.slide_slices`.
 
     Yields
@@ -56,7 +53,7 @@ def probability_slices(
         given = guiding_slices(fractions, int(network.window), everything=False)  # type: ignore[arg-type]
         yield from module.segment_slices(network, channels, given)
     elif patch is not None:
-        yield from slide_slices(network, channels, patch, device, overlap, black)
+        yield from slide_slices(network, channels, patch, device, overlap)
     elif hasattr(module, "in_windows"):
         yield from module.in_windows(network, channels, device)
     else:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from myosweep.training.data import padding
@@ -44,7 +43,6 @@ def slide_slices(
     patch: Sequence[int],
     device: torch.device,
     overlap: float = 0.5,
-    black: NDArray[np.float32] | None = None,
 ) -> Iterator[tuple[int, Floats]]:
     """Probabilities slice by slice, the mean of the windows that hold a voxel, weighted by `window_weights`.
 
@@ -56,30 +54,26 @@ def slide_slices(
     network
         In evaluation mode, on the device; it gives logits.
     channels
-        (channel, z, y, x), float32; read as `channels[:, low:high]`.
+        (channel, z, y, x), float32; read as `channels[:, low:high]`. Around a volume that is smaller than a
+        window there is 0.
     patch
         Voxels of a window along (z, y, x), multiples of the network's.
     device
         Where it computes.
     overlap
         The part of a window that the next one sees again, 0 to below 1.
-    black
-        Per channel the value of nothing, (channel,), around a volume that is smaller than a window; 0 if
-        not given.
 
     Yields
     ------
     Slice and probabilities there, (class, y, x), in order.
     """
     count, depth, height, width = channels.shape
-    outside = np.zeros(count, dtype=np.float32) if black is None else black
     size = [max(pair) for pair in zip((depth, height, width), patch, strict=True)]
     inner = padding((depth, height, width), size)
     places = [starts_along(whole, edge, overlap) for whole, edge in zip(size, patch, strict=True)]
     weights = window_weights(patch)
     edge_z, edge_y, edge_x = patch
-    slab = np.empty((count, edge_z, *size[1:]), dtype=np.float32)
-    slab[:] = outside[:, None, None, None]
+    slab = np.zeros((count, edge_z, *size[1:]), dtype=np.float32)
     # For each slice of the slab the weighted sums of the classes, and the sum of weights in the last place.
     sums: deque[Floats] = deque()
     ends = [*places[0][1:], size[0]]
@@ -108,10 +102,9 @@ def slide(
     patch: Sequence[int],
     device: torch.device,
     overlap: float = 0.5,
-    black: NDArray[np.float32] | None = None,
 ) -> Floats:
     """Probabilities (class, z, y, x) of a whole volume; see `slide_slices`."""
-    planes = [scores for _, scores in slide_slices(network, channels, patch, device, overlap, black)]
+    planes = [scores for _, scores in slide_slices(network, channels, patch, device, overlap)]
     return np.stack(planes, axis=1)
 
 
