@@ -39,6 +39,12 @@ def test_trainings_on_patches_ask_by_the_patch() -> None:
     assert training_bytes({"patch": [64, 48, 48]}) - training_bytes({"patch": [32, 48, 48]}) > 1e9
 
 
+def test_a_training_of_unetr_asks_for_its_many_weights() -> None:
+    """It peaked at 3.87 GB with patches of 32 x 48 x 48."""
+    width = {"hidden_size": 768, "mlp_size": 3072}
+    assert 3.87e9 < training_bytes({"patch": [32, 48, 48], **width}) < 4.5e9
+
+
 def test_a_training_around_given_masks_asks_for_less_than_one_of_whole_limbs() -> None:
     guided = training_bytes({"patch": None, "margin_mm": 20.0})
     assert guided < training_bytes({"patch": None, "margin_mm": 0.0}) == training_bytes({})

@@ -18,6 +18,11 @@ BYTES_IN_SLAB = 60
 # network that holds most, DAF3D. Then twice what IFSS-Net took around given masks, and enough for the others.
 LEAST_OF_TRAINING = 1_000_000_000
 BYTES_IN_TRAINING = 23_000
+# A transformer's layers have four matrices of its width and two to and from its wider maps; an eighth more is
+# around them. Training holds these weights, their mean, the best ones, gradients and two moments, and two
+# copies more while it writes a checkpoint. UNETR holds few maps besides.
+LAYERS, AROUND = 12, 1.13
+COPIES_OF_WEIGHTS = 8
 GUIDED = 2_000_000_000
 WHOLE_LIMBS = 4_000_000_000
 
@@ -50,7 +55,7 @@ def prediction_bytes(size: Sequence[int], spacing_mm: float, settings: Mapping[s
 
 
 def training_bytes(settings: Mapping[str, Any]) -> int:
-    """Memory of a training, bytes: by its patch, less where it sees what lies around given masks alone.
+    """Memory of a training, bytes: by its patch or weights, less where it sees what lies around given masks.
 
     Parameters
     ----------
@@ -59,5 +64,8 @@ def training_bytes(settings: Mapping[str, Any]) -> int:
     """
     patch: Sequence[int] | None = settings.get("patch")
     if patch:
-        return LEAST_OF_TRAINING + BYTES_IN_TRAINING * math.prod(patch)
+        width, wider = (int(settings.get(key, 0)) for key in ("hidden_size", "mlp_size"))
+        weights = 4 * LAYERS * AROUND * (4 * width**2 + 2 * width * wider)
+        held = max(BYTES_IN_TRAINING * math.prod(patch), COPIES_OF_WEIGHTS * weights)
+        return LEAST_OF_TRAINING + round(held)
     return GUIDED if settings.get("margin_mm") else WHOLE_LIMBS
