@@ -125,11 +125,18 @@ def children_named(pid: int, name: str) -> list[psutil.Process]:
     return found
 
 
+@pytest.fixture(scope="module")
+def undisturbed(finished_once, tmp_path_factory):
+    """The small cohort with a longer training that nobody disturbed."""
+    workflow = finished_once.clone(tmp_path_factory.mktemp("undisturbed") / "checkout")
+    workflow.configure(segmentation={"unet": {**UNET, "epochs": 30}})
+    workflow.run(TARGET)
+    return workflow
+
+
 @pytest.mark.parametrize("victim", ["training", "everything"])
-def test_training_killed_goes_on_to_the_same_bytes(finished_once, finished, victim):
+def test_training_killed_goes_on_to_the_same_bytes(finished, undisturbed, victim):
     finished.configure(segmentation={"unet": {**UNET, "epochs": 30}})
-    undisturbed = finished.clone(finished.folder.with_name("undisturbed"))
-    undisturbed.run(TARGET)
 
     process = subprocess.Popen(
         finished.command(TARGET),
