@@ -74,6 +74,7 @@ def write_model(folder: Path, name: str, *, native: bool, patch: int, precision:
     import torch
     from myosweep.networks import create, is_guided, module_of
     from myosweep.training.model import Description, save_model
+    from myosweep.training.run import copied
     from myosweep.training.settings import split_settings
 
     training, own = split_settings(name, {})
@@ -87,7 +88,7 @@ def write_model(folder: Path, name: str, *, native: bool, patch: int, precision:
     description = Description(
         name, own, values, structures, ["image", "confidence"], spacing, [1, 1, 1], 1, {}, {}
     )
-    save_model(folder, description, network.state_dict())
+    save_model(folder, description, copied(network))
     return max(round(spacing[2] / VOXEL), 1)
 
 
