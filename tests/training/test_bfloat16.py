@@ -68,7 +68,7 @@ def test_wide_maps_stay_in_bfloat16() -> None:
 @pytest.mark.parametrize("name", ["unet", "attention_unet", "vnet", "daf3d"])
 def test_a_patch_of_32_slices_gives_the_same_gradients_whatever_lay_in_memory(name: str) -> None:
     set_determinism(1)
-    # Along the limb such a patch ends in maps of two slices.
+    # Of such a patch V-Net makes maps of 2 slices, which its filters of 5 see.
     network = create(name, 2, 4, {}).train()
     maps = torch.randn(1, 2, 32, 32, 32)
     target = torch.softmax(3 * torch.randn(1, 4, 32, 32, 32), 1)
