@@ -121,12 +121,11 @@ class Run:
         while not self.finished and len(self.history) < self.options.epochs:
             epoch = len(self.history)
             last = epoch + 1 == self.options.epochs
-            validated = last or (epoch + 1) % self.options.validation_interval == 0
+            validated = not validation or last or (epoch + 1) % self.options.validation_interval == 0
             row = self._epoch(epoch, learned, validation if validated else [])
             self.history.append(row)
             dice = row["validation_dice"]
-            better = dice is None or dice > self.best_dice
-            if better and (validated or not validation):
+            if validated and (dice is None or dice > self.best_dice):
                 self.best = copied(self.average)
                 self.best_dice, self.best_epoch = (-1.0 if dice is None else dice), epoch + 1
             now = time.monotonic()
@@ -138,7 +137,7 @@ class Run:
                 f"epoch {epoch + 1} of {self.options.epochs}: loss {row['loss']:.4f}{score}, "
                 f"at most {left:.0f} s left"
             )
-            if validated and validation and epoch + 1 - self.best_epoch >= self.options.patience:
+            if validation and validated and epoch + 1 - self.best_epoch >= self.options.patience:
                 announce(f"no better validation Dice for {self.options.patience} epochs: training ends")
                 break
             if now - saved >= self.options.checkpoint_seconds:
