@@ -142,13 +142,13 @@ def main() -> None:
         precision = faster_precision(torch.device("cpu"))
     print(f"precision {precision}")
     print("network, voxels, slices, CPU s per slice, peak GB, leg of 1443 slices in CPU min (extrapolated)")
-    kept = {"patch": given.patch, "precision": precision}
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.folder or Path(temporary)
         for voxels in given.voxels:
             for name in given.networks:
                 model = Path(temporary) / f"{name}_{voxels}"
-                apart = write_model(model, name, native=voxels == "native", **kept)
+                native = voxels == "native"
+                apart = write_model(model, name, native=native, patch=given.patch, precision=precision)
                 before: tuple[int, float] | None = None
                 for slices in given.slices:
                     leg = folder / f"leg_{slices}"

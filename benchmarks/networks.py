@@ -1,11 +1,13 @@
 """What networks reach on simulated legs that they never saw: a cohort of twenty, trained by the workflow.
 
-    python benchmarks/networks.py FOLDER [--models ifssnet unet_s_r_clstm] [--legs 20] [--cores 2]
+    python benchmarks/networks.py FOLDER [--models ifssnet unet_s_r_clstm] [--legs 20] [--fresh 10]
+        [--cores 2]
 
 Legs differ in anatomy, motion and noise; the first eight are those of the default run. One in five is tested
 on, one in ten validates, the others are learned from. Means over the tested legs of Dice and of the absolute
 volume error against the exact truth, as metrics.csv and volumes.csv have them; CPU seconds of the training of
-each network. `ifssnet` is given three slices of each tested leg's own labels. Runs are kept in FOLDER: a
+each network. `ifssnet` is given three slices of each tested leg's own labels. `--fresh` legs are simulated
+besides, tested and told apart: nothing was chosen by what networks reach on them. Runs are kept in FOLDER: a
 second call trains nothing again.
 """
 
@@ -33,14 +35,16 @@ def split_of(number: int) -> str:
     return "validation" if place == 6 else "test" if place in (7, 8) else "train"
 
 
-def write_cohort(folder: Path, legs: int, models: list[str]) -> None:
+def write_cohort(folder: Path, legs: int, fresh: int, models: list[str]) -> None:
     cases = ["case\tside\tsplit\treference"]
     sweeps = ["case\tacquisition\tsweep\tpath\tcalibration\tannotations\tstructures"]
-    for number in range(1, legs + 1):
+    for number in range(1, legs + fresh + 1):
         leg = f"leg{number:02d}"
         simulated = f"results/simulate/{leg}"
         side = "right" if number % 2 else "left"
-        cases.append(f"{leg}\t{side}\t{split_of(number)}\t{simulated}/truth.mha")
+        cases.append(
+            f"{leg}\t{side}\t{split_of(number) if number <= legs else 'test'}\t{simulated}/truth.mha"
+        )
         for kind, structures in ANNOTATED.items():
             for sweep in range(1, SWEEPS + 1):
                 path = f"{simulated}/{kind}/sweep_{sweep}"
@@ -59,18 +63,20 @@ def write_cohort(folder: Path, legs: int, models: list[str]) -> None:
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 
 
-def table(results: Path, models: list[str]) -> list[str]:
+def table(results: Path, models: list[str], legs: int) -> list[str]:
     metrics = pd.read_csv(results / "metrics.csv")
     dice = metrics[metrics["slice"].isna() & (metrics["metric"] == "dice")]
     volumes = pd.read_csv(results / "volumes.csv").merge(dice, on=["case", "structure", "source"])
     tested = volumes[(volumes["split"] == "test") & volumes["source"].isin(models)]
+    fresh = tested["case"].str.removeprefix("leg").astype(int) > legs
+    kind = fresh.map({False: "tested", True: "fresh"}).rename("kind")
     rows = []
-    for (model, structure), own in tested.groupby(["source", "structure"], sort=False):
+    for (model, structure, which), own in tested.groupby(["source", "structure", kind], sort=False):
         files = list((results / "benchmarks" / "train").glob(f"{model}.tsv"))
         files += (results / "benchmarks" / "train" / model).glob(f"{structure}.tsv")
         seconds = sum(float(pd.read_csv(file, sep="\t")["cpu_time"].iloc[0]) for file in files)
         errors = own["error_percent"]
-        cells = [f"`{model}`", str(structure), str(len(own)), f"{own['value'].mean():.3f}"]
+        cells = [f"`{model}`", str(structure), f"{len(own)} {which}", f"{own['value'].mean():.3f}"]
         cells += [f"{own['value'].min():.3f}", f"{errors.mean():+.1f}", f"{errors.abs().mean():.1f}"]
         rows.append(" | ".join([*cells, f"{errors.abs().max():.1f}", f"{seconds:.0f}"]))
     return rows
@@ -83,15 +89,16 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--models", nargs="+", default=["ifssnet", "unet_s_r_clstm"])
     parser.add_argument("--legs", type=int, default=20)
+    parser.add_argument("--fresh", type=int, default=10)
     parser.add_argument("--cores", type=int, default=2)
     chosen = parser.parse_args()
-    write_cohort(chosen.folder, chosen.legs, chosen.models)
+    write_cohort(chosen.folder, chosen.legs, chosen.fresh, chosen.models)
     command = ["snakemake", "--snakefile", str(REPOSITORY / "Snakefile"), "--cores", str(chosen.cores)]
     command += ["results/volumes.csv", "results/metrics.csv", "--configfile", "config.yaml"]
     subprocess.run([sys.executable, "-m", *command], cwd=chosen.folder, check=True)
     head = "model | structure | legs | Dice | lowest | volume error (%) | absolute (%) | largest (%) | CPU s"
     print(f"\n| {head} |\n|{' --- |' * 9}")
-    print("\n".join(f"| {row} |" for row in table(chosen.folder / "results", chosen.models)))
+    print("\n".join(f"| {row} |" for row in table(chosen.folder / "results", chosen.models, chosen.legs)))
 
 
 if __name__ == "__main__":
