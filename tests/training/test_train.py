@@ -138,7 +138,7 @@ def test_a_model_says_what_it_is(reference: Path, cases: list[TrainingCase]) -> 
     history = pd.read_csv(reference / "model" / "history.csv")
     assert history["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
     best = history["validation_dice"].idxmax()
-    assert description["training"]["best_epoch"] == best + 1
+    assert description["training"]["kept_epoch"] == best + 1
     assert description["training"]["validation_dice"]["SOL"] == history.loc[best, "validation_dice_SOL"]
 
 
@@ -254,7 +254,7 @@ def test_training_ends_early_without_progress(
     monkeypatch.setattr(Run, "_score", lambda *_: [0.5, 0.5, 0.5])
     run(cases, tmp_path, {**TINY, "epochs": 30, "patience": 3})
     assert len(pd.read_csv(tmp_path / "model" / "history.csv")) == 4
-    assert json.loads((tmp_path / "model" / "model.json").read_text())["training"]["best_epoch"] == 1
+    assert json.loads((tmp_path / "model" / "model.json").read_text())["training"]["kept_epoch"] == 1
 
 
 def test_validation_every_third_epoch_chooses_among_those(
@@ -266,7 +266,35 @@ def test_validation_every_third_epoch_chooses_among_those(
     # The third epoch is the first that counts, the sixth better; the last is validated whatever its number.
     assert list(history["validation_dice"].dropna()) == [0.5, 0.75, 0.5]
     assert list(history["epoch"][history["validation_dice"].notna()]) == [3, 6, 8]
-    assert json.loads((tmp_path / "model" / "model.json").read_text())["training"]["best_epoch"] == 6
+    assert json.loads((tmp_path / "model" / "model.json").read_text())["training"]["kept_epoch"] == 6
+
+
+def test_the_last_weights_are_kept_where_asked_for(
+    cases: list[TrainingCase], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Run, "_score", lambda self, _: [0.5 + (len(self.history) == 1) / 4] * 3)
+    told = {}
+    for keep, epochs in [("last", 5), ("last", 2), ("best", 5)]:
+        folder = tmp_path / f"{keep}{epochs}"
+        run(
+            cases,
+            folder,
+            {
+                **TINY,
+                "schedule": "constant",
+                "warmup_epochs": 0,
+                "epochs": epochs,
+                "patience": 2,
+                "keep": keep,
+            },
+        )
+        description = json.loads((folder / "model" / "model.json").read_text())
+        told[keep, epochs] = description["training"] | {"weights": description["weights"]["sha256"]}
+    # The second epoch is the best; patience ends the training that looks for it.
+    assert [each["epochs"] for each in told.values()] == [5, 2, 4]
+    assert [each["kept_epoch"] for each in told.values()] == [5, 2, 2]
+    assert [each["validation_dice"]["SOL"] for each in told.values()] == [0.5, 0.75, 0.75]
+    assert told["last", 2]["weights"] == told["best", 5]["weights"] != told["last", 5]["weights"]
 
 
 def test_without_validation_all_epochs_are_run_and_it_is_said(
@@ -277,7 +305,7 @@ def test_without_validation_all_epochs_are_run_and_it_is_said(
     history = pd.read_csv(tmp_path / "model" / "history.csv")
     assert len(history) == 3
     assert history["validation_dice"].isna().all()
-    assert json.loads((tmp_path / "model" / "model.json").read_text())["training"]["best_epoch"] == 3
+    assert json.loads((tmp_path / "model" / "model.json").read_text())["training"]["kept_epoch"] == 3
 
 
 def test_a_loss_that_is_no_number_names_its_case(

@@ -158,7 +158,7 @@ def train(
             started_from=dict(start.origin),
         )
         write_text(output_dir / "history.csv", _table(run.history))
-        save_model(output_dir, description, run.best)
+        save_model(output_dir, description, run.kept)
 
 
 def _with_annotations(

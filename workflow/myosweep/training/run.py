@@ -47,8 +47,8 @@ class Run:
         Of the checkpoint.
     history
         What each epoch reached.
-    best
-        The weights of the best epoch.
+    kept
+        The weights of the best epoch, or of the last one (`keep`).
     """
 
     name: str
@@ -61,9 +61,9 @@ class Run:
     structures: list[str]
     folder: Path
     history: list[Row] = field(default_factory=list)
-    best: Weights = field(default_factory=dict)
+    kept: Weights = field(default_factory=dict)
+    kept_epoch: int = 0
     best_dice: float = -1.0
-    best_epoch: int = 0
     finished: bool = False
     steps: int = 0
     fingerprint: str = ""
@@ -82,8 +82,8 @@ class Run:
         state = load_checkpoint(self.folder, fingerprint)
         if state is None:
             return
-        self.history, self.best = state["history"], state["best"]
-        self.best_dice, self.best_epoch = state["best_dice"], state["best_epoch"]
+        self.history, self.best_dice = state["history"], state["best_dice"]
+        self.kept, self.kept_epoch = state["kept"], state["kept_epoch"]
         self.finished = state["finished"]
         if self.finished:
             announce("this training had ended: its weights are written again")
@@ -100,9 +100,9 @@ class Run:
         state = {
             "fingerprint": self.fingerprint,
             "history": self.history,
-            "best": self.best,
             "best_dice": self.best_dice,
-            "best_epoch": self.best_epoch,
+            "kept": self.kept,
+            "kept_epoch": self.kept_epoch,
             "finished": finished,
         }
         if not finished:
@@ -118,6 +118,7 @@ class Run:
         """Make the epochs that are left."""
         start = saved = told = time.monotonic()
         first = len(self.history)
+        choosing = bool(validation) and self.options.keep == "best"
         while not self.finished and len(self.history) < self.options.epochs:
             epoch = len(self.history)
             last = epoch + 1 == self.options.epochs
@@ -125,9 +126,10 @@ class Run:
             row = self._epoch(epoch, learned, validation if validated else [])
             self.history.append(row)
             dice = row["validation_dice"]
-            if validated and (dice is None or dice > self.best_dice):
-                self.best = copied(self.average)
-                self.best_dice, self.best_epoch = (-1.0 if dice is None else dice), epoch + 1
+            better = dice is None or dice > self.best_dice
+            self.best_dice = self.best_dice if dice is None else max(dice, self.best_dice)
+            if validated and better if choosing else last:
+                self.kept, self.kept_epoch = copied(self.average), epoch + 1
             now = time.monotonic()
             left = (now - start) / (epoch + 1 - first) * (self.options.epochs - epoch - 1)
             say = announce if last or now - told >= SECONDS_BETWEEN_LINES else log
@@ -137,7 +139,7 @@ class Run:
                 f"epoch {epoch + 1} of {self.options.epochs}: loss {row['loss']:.4f}{score}, "
                 f"at most {left:.0f} s left"
             )
-            if validation and validated and epoch + 1 - self.best_epoch >= self.options.patience:
+            if choosing and validated and epoch + 1 - self.kept_epoch >= self.options.patience:
                 announce(f"no better validation Dice for {self.options.patience} epochs: training ends")
                 break
             if now - saved >= self.options.checkpoint_seconds:
@@ -223,11 +225,11 @@ class Run:
 
     def summary(self) -> dict[str, Any]:
         """How it went, for model.json."""
-        best = self.history[self.best_epoch - 1]
+        kept = self.history[self.kept_epoch - 1]
         return {
             "epochs": len(self.history),
-            "best_epoch": self.best_epoch,
-            "validation_dice": {name: best[f"validation_dice_{name}"] for name in self.structures},
+            "kept_epoch": self.kept_epoch,
+            "validation_dice": {name: kept[f"validation_dice_{name}"] for name in self.structures},
         }
 
 

@@ -26,8 +26,13 @@ class TrainingSettings:
         and GL differ by their side alone, and without it some seeds take them for each other.
     epochs
         The most passes over the training cases.
+    keep
+        Which weights the training leaves: `best`, those of the best validation Dice, or `last`, those of the
+        last epoch, as nnU-Net does. With few cases to validate on, the best epoch is often one that met these
+        few by luck while the learning rate was still high.
     patience
-        Training stops after so many epochs without a better validation Dice.
+        Training stops after so many epochs without a better validation Dice; not where the last weights are
+        kept.
     validation_interval
         Cases of the split validation are segmented after each so many epochs, and after the last one. One
         such segmentation takes as long as several steps do: of patches of 48 voxels as long as sixteen.
@@ -84,6 +89,7 @@ class TrainingSettings:
     spacing_mm: float | Sequence[float] = (2.0, 2.0, 6.0)
     position: bool = True
     epochs: int = 100
+    keep: str = "best"
     patience: int = 40
     validation_interval: int = 1
     optimizer: str = "adamw"
@@ -142,6 +148,7 @@ _RULES: dict[str, tuple[str, Any]] = {
         ),
     ),
     "epochs": ("a whole number from 1", lambda v: type(v) is int and v >= 1),
+    "keep": ("best or last", lambda v: v in ("best", "last")),
     "patience": ("a whole number from 1", lambda v: type(v) is int and v >= 1),
     "validation_interval": ("a whole number from 1", lambda v: type(v) is int and v >= 1),
     "warmup_epochs": ("a whole number from 0", lambda v: type(v) is int and v >= 0),
