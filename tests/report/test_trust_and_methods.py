@@ -170,13 +170,15 @@ def test_what_became_of_poses_and_how_wide_voxels_are() -> None:
 
 def test_methods_say_how_each_network_was_trained() -> None:
     needed = {"cases": "c.tsv", "sweeps": "s.tsv", "structures": {"GM": 1}}
-    changes = {"patch": [32, 48, 48], "start_from": "results/train/unet"}
+    changes = {"keep": "last", "patch": [32, 48, 48], "start_from": "results/train/unet"}
     segmentation = {
         "models": ["unet", "mine"],
         "unet": {"spacing_mm": 2.5, "epochs": 7},
         "variants": {"mine": {"network": "vnet", "settings": changes}},
     }
     text = " ".join(methods_text(read_settings({**needed, "segmentation": segmentation})))
-    assert "unet: voxels of 2.5 x 2.5 x 2.5 mm, at most 7 epochs (adamw, learning rate 0.003). " in text
+    assert "unet: voxels of 2.5 x 2.5 x 2.5 mm, at most 7 epochs (adamw, learning rate 0.003), the" in text
+    assert "the weights of the best on the validation split. mine: voxels of" in text
+    assert ", the weights of the last, seen in patches of" in text
     assert "seen in patches of 32 x 48 x 48 voxels along z, y and x" in text
     assert "begun with the weights in results/train/unet. " in text

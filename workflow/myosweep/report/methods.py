@@ -222,8 +222,8 @@ def _segmentation(settings: Mapping[str, Any]) -> str:
         )
     elif trained:
         text += (
-            f"{_list(trained)} {were} trained on the cases of the training split; the validation split chose "
-            "the weights; accuracy is stated for test cases only. "
+            f"{_list(trained)} {were} trained on the cases of the training split; accuracy is stated for "
+            "test cases only. "
         )
     text += _trainings(part, trained)
     if taken:
@@ -246,9 +246,12 @@ def _trainings(part: Mapping[str, Any], names: list[str]) -> str:
         own = model.settings
         spacing = own["spacing_mm"]
         edges = [spacing] * 3 if isinstance(spacing, int | float) else spacing
+        epochs = f"{own['epochs']} epochs ({own['optimizer']}, learning rate {own['learning_rate']})"
         ways = [
             f"voxels of {_product(edges)} mm",
-            f"at most {own['epochs']} epochs ({own['optimizer']}, learning rate {own['learning_rate']})",
+            f"{epochs}, the weights of the last"
+            if own["keep"] == "last"
+            else f"at most {epochs}, the weights of the best on the validation split",
         ]
         if own.get("patch"):
             ways.append(f"seen in patches of {_product(own['patch'])} voxels along z, y and x")
