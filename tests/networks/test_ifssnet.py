@@ -14,6 +14,7 @@ from myosweep.networks.ifssnet import Settings
 from myosweep.networks.modules.atrous import Pyramid, Separable
 from myosweep.networks.modules.siamese import Siamese
 from myosweep.networks.modules.slices import Conv, same_weights, to_slices, to_windows
+from myosweep.training.device import autocast
 from myosweep.training.settings import split_settings
 from torch.nn import functional
 
@@ -158,7 +159,7 @@ def test_gradients_in_bfloat16_are_those_of_float64_but_for_rounding(channels: i
     conv = Conv(channels, channels, (3, 3, 3), rate=6, depthwise=True, bias=False)
     windows = torch.randn(4, channels, 3, 30, 32)
     weights = torch.randn_like(windows)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with autocast(torch.device("cpu"), "bfloat16"):
         found = to_windows(conv(to_slices(windows), 3), 3).float()
     (mine,) = torch.autograd.grad((found * weights).sum(), [conv.weight])
     kernel = conv.weight.detach().double().requires_grad_()

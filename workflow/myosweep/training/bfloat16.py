@@ -9,16 +9,19 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 CONVOLUTIONS = (torch.conv2d, torch.conv3d, torch.conv_transpose2d, torch.conv_transpose3d)
+_AFTER_PADDING = dict.fromkeys(
+    (torch.conv_transpose2d, torch.conv_transpose3d), ("output_padding", "groups", "dilation")
+)
 
 
-class NarrowInFloat32(TorchFunctionMode):
-    """Convolutions of maps that are narrower than the filter are computed in float32.
+class FaultyInFloat32(TorchFunctionMode):
+    """Convolutions of maps narrower than the filter, and dilated ones by channel, are computed in float32.
 
     Of such the gradient of the filter is wrong in bfloat16 with oneDNN (torch 2.13, processors with
     avx512_bf16): what lay in memory before, not numbers, or the end of the process. Measured wrong were 3
     wide filters on 2 voxels, 5 wide ones on 1 to 4 and 7 wide ones on 1 to 6, with a stride of 2 also those
-    on 1, and transposed ones alike; never those on as many voxels as the filter is wide. float32 is right
-    throughout. So small maps cost next to nothing.
+    on 1, and transposed ones alike; never those on as many voxels as the filter is wide, unless they are
+    dilated and by channel. float32 is right throughout. So small maps cost next to nothing.
     """
 
     def __torch_function__(
@@ -28,16 +31,22 @@ class NarrowInFloat32(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Call `func`, in float32 where it is a convolution of a map narrower than its filter."""
+        """Call `func`, in float32 where it is a convolution with wrong gradients."""
         kwargs = dict(kwargs or {})
         if func not in CONVOLUTIONS:
             return func(*args, **kwargs)
         names = ("input", "weight", "bias")
-        maps = {**kwargs, **dict(zip(names, args, strict=False))}
+        places = (*names, "stride", "padding", *_AFTER_PADDING.get(func, ("dilation", "groups")))
+        maps = {**kwargs, **dict(zip(places, args, strict=False))}
         given, weight = maps["input"], maps["weight"]
-        if all(size >= edge for size, edge in zip(given.shape[2:], weight.shape[2:], strict=True)):
+        wide = all(size >= edge for size, edge in zip(given.shape[2:], weight.shape[2:], strict=True))
+        if wide and not (maps.get("groups", 1) > 1 and _largest(maps.get("dilation", 1)) > 1):
             return func(*args, **kwargs)
         with torch.autocast(given.device.type, enabled=False):
             full = {name: value.float() for name in names if (value := maps.get(name)) is not None}
             rest = {key: value for key, value in kwargs.items() if key not in names}
             return func(full["input"], full["weight"], full.get("bias"), *args[3:], **rest)
+
+
+def _largest(dilation: int | Sequence[int]) -> int:
+    return dilation if isinstance(dilation, int) else max(dilation)

@@ -123,18 +123,9 @@ class Conv(nn.Module):
     ) -> torch.Tensor:
         def filtered(source: torch.Tensor, tap: int, bias: torch.Tensor | None = None) -> torch.Tensor:
             kernel = weights[tap]
-
-            def conv(image: torch.Tensor) -> torch.Tensor:
-                return functional.conv2d(
-                    image, kernel, bias, padding=padding, dilation=self.rate, groups=len(kernel)
-                )
-
-            if self.rate == 1:
-                return conv(source)
-            # In bfloat16 oneDNN's gradients of dilated filters by channel are wrong, or end the process
-            # (torch 2.13).
-            with torch.autocast(source.device.type, enabled=False):
-                return conv(source.float())
+            return functional.conv2d(
+                source, kernel, bias, padding=padding, dilation=self.rate, groups=len(kernel)
+            )
 
         result = filtered(slices, middle, self.bias)
         for tap in range(len(weights)):
