@@ -101,11 +101,12 @@ def test_the_border_paper_s_unet_has_the_weights_that_its_channels_give() -> Non
     maps = (8, 16, 16, 32, 32, 64, 64)
     down = sum(27 * a * b + 3 * b for a, b in zip((1, *maps), maps, strict=False))
     # From below: the two lowest levels together, then what came up beside its own maps.
-    network = built("unet", 1, 4, module_of("unet").PRESETS["border"])
+    _, settings = split_settings("unet", module_of("unet").PRESETS["border"])
+    network = built("unet", 1, 4, settings)
     ups = [(maps[5] + maps[6], maps[4])] + [(2 * maps[k + 1], maps[k]) for k in (3, 2, 1, 0)]
     up = sum(27 * a * b + 3 * b for a, b in ups) + (27 * 2 * maps[0] * 4 + 4)
     assert count(network) == down + up
-    assert multiple_of("unet", module_of("unet").PRESETS["border"]) == (8, 8, 8)
+    assert multiple_of("unet", settings) == (8, 8, 8)
 
 
 # V-Net (Milletari et al. 2016): 5 x 5 x 5 convolutions without bias and batch norm: 125 a b + 2 b; down 2 x 2

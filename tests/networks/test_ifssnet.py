@@ -94,6 +94,25 @@ def test_512_pixels_end_in_16() -> None:
     assert network(torch.zeros(1, 1, 3, 64, 96), torch.zeros(1, 3, 64, 96)).shape == (1, 2, 3, 64, 96)
 
 
+def test_the_encoder_s_end_sees_1148_pixels() -> None:
+    # A stage's rate of 18 adds 36 steps, a pooling one step and doubles it: 37, 38 (step 2), 110, 112 (4),
+    # 256, 260 (8), 548, 556 (16), 1132, 1148 (32): 558 on each side of the 32 that a place is made of.
+    field, step = 1, 1
+    for _ in range(5):
+        field, step = field + 36 * step + step, 2 * step
+    assert (field, step) == (1148, 32)
+    network = ifssnet.build(1, 2, replace(PAPER, widths=(4, 4, 4, 4, 4), dropout=(0, 0, 0))).eval()
+    assert isinstance(network, Siamese)
+    middle, reach = 20, (field - step) // 2
+    first, last = middle * step - reach, middle * step + step - 1 + reach
+    for column, seen in ((first - 1, False), (first, True), (last, True), (last + 1, False)):
+        probe = torch.zeros(1, 1, 3, 32, 41 * step)
+        probe[..., column] = torch.nan
+        # A blocked algorithm would carry NaN to neighbours within its block.
+        with torch.inference_mode(), torch.backends.mkldnn.flags(enabled=False):
+            assert bool(network.encode(probe).end[1, :, :, middle].isnan().any()) is seen
+
+
 def test_maps_are_shared_out_between_the_rates() -> None:
     widths = [branch.pointwise.weight.shape[0] for branch in Pyramid(30, 30, (1, 6, 12, 18)).branches]
     assert widths == [8, 8, 7, 7]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from myosweep.errors import InputError
-from myosweep.io.volumes import Volume
+from myosweep.io.volumes import Volume, read_volume, write_volume
 from myosweep.models import model_folders, network_in
 from myosweep.training.guides import NothingToPropagate, guiding_slices
 from myosweep.training.inference import predict
@@ -132,6 +134,28 @@ def test_frames_too_far_apart_are_refused_with_the_distance_to_draw_at(model: Pa
         predict(model_folders(model, STRUCTURES), image, None, "right", None)
     with pytest.raises(NothingToPropagate):
         guiding_slices(np.zeros((2, 2, 4, 4), dtype=np.float32), 3, everything=False)
+
+
+def test_a_training_without_a_window_to_start_from_is_refused(cases: list[Any], tmp_path: Path) -> None:
+    drawn = []
+    for index, (case, slices) in enumerate(zip(cases[:2], [(28, 32, 36), (28, 32)], strict=True)):
+        labels = tmp_path / f"few{index}.mha"
+        write_volume(labels, few(read_volume(case.labels), slices))
+        drawn.append(replace(case, labels=labels))
+    with pytest.raises(InputError, match="none with 3 neighbouring annotated slices"):
+        learn(drawn[1:], tmp_path / "none", "SOL", epochs=1)
+    assert not (tmp_path / "none" / "model").exists()
+    learn(drawn, tmp_path / "one", "SOL", epochs=1)
+    assert (pd.read_csv(tmp_path / "one" / "model" / "SOL" / "history.csv")["loss"] > 0.1).all()
+
+
+def test_cases_without_a_window_to_start_from_are_told(
+    cases: list[Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    labels = tmp_path / "few.mha"
+    write_volume(labels, few(read_volume(cases[1].labels), (28, 32)))
+    learn([cases[0], replace(cases[1], labels=labels)], tmp_path, "SOL", epochs=1)
+    assert f"nothing is learned from {cases[1].case}:" in capfd.readouterr().err
 
 
 def test_a_model_of_one_network_per_structure_is_taken_as_given(model: Path) -> None:

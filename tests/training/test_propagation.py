@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from myosweep.errors import InputError
 from myosweep.networks import ifssnet
 from myosweep.networks.modules.siamese import ImageMaps, Siamese
-from myosweep.training.propagation import Propagation, propagate, strands
+from myosweep.training.propagation import Propagation, propagate, starting_windows, strands
 from myosweep.training.settings import TrainingSettings
 from torch import nn
 
@@ -315,6 +315,28 @@ def test_nothing_annotated_is_no_update() -> None:
     assert list(objective.losses(network, image, torch.zeros_like(target))) == []
     absent = torch.stack([torch.ones(12, 8, 8), torch.zeros(12, 8, 8)])[None]
     assert list(objective.losses(network, image, absent)) == []
+
+
+def test_a_volume_thinner_than_a_window_is_no_update() -> None:
+    network, objective = network_of()
+    image, target = spindle()
+    assert list(objective.losses(network, image[:, :, :2], target[:, :, :2])) == []
+
+
+def test_frames_that_are_thinner_than_slices_are_learned_from() -> None:
+    """Outlined frames that fill a fifth of a slice each: the masks fed back are whole all the same."""
+    image, target = spindle()
+    thin = 0.2 * target
+    assert starting_windows(target[0], 3) == starting_windows(thin[0], 3) != []
+    of_both = []
+    for truth in (target, thin):
+        torch.manual_seed(1)
+        network = Copies()
+        # What belongs in parts to the structure is known in full, and so is what is fed.
+        of_both.append([loss.item() for _, loss in Propagation(l2=0).losses(network, image, truth)])
+        assert len(network.seen) > 0
+    assert of_both[1] == pytest.approx(of_both[0], abs=0.05)
+    assert of_both[0]
 
 
 def test_without_recurrence_the_annotated_masks_stay() -> None:

@@ -1,4 +1,4 @@
-"""Training that is killed at ten random updates, of whole limbs and of patches."""
+"""Training that is killed at ten random updates: of whole limbs, of patches, and along strands."""
 
 from __future__ import annotations
 
@@ -25,11 +25,29 @@ SETTINGS: dict[str, Any] = {
 KINDS: dict[str, dict[str, Any]] = {
     "whole": {"flip_along_limb": True, "flip_laterally": ["GM", "GL"]},
     "patches": {"patch": [6, 4, 6], "patches": 2},
+    "strands": {},
+}
+# One structure, whose masks the network is given on a few slices.
+GUIDED: dict[str, Any] = {
+    "spacing_mm": 4.0,
+    "widths": [4, 8],
+    "pooling": [2, 2],
+    "rates": [1, 2],
+    "extent": 3,
+    "starts": 1,
+    "reach": 2,
+    "lead": 3,
+    "threads": 1,
+    "checkpoint_seconds": 0,
+    "epochs": 12,
 }
 
 
 def run(cases: list[TrainingCase], folder: Path, kind: str) -> None:
-    train_network(cases, folder, "unet", {**SETTINGS, **KINDS[kind]}, seed=5)
+    if kind == "strands":
+        train_network(cases, folder, "ifssnet", GUIDED, seed=5, learned=["SOL"])
+    else:
+        train_network(cases, folder, "unet", {**SETTINGS, **KINDS[kind]}, seed=5)
 
 
 @pytest.fixture(scope="module")

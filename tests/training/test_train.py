@@ -42,7 +42,13 @@ FILES = ("weights.safetensors", "model.json", "history.csv")
 
 
 def run(cases: list[TrainingCase], folder: Path, settings: dict[str, Any] = TINY, **changes: Any) -> None:
-    arguments: dict[str, Any] = {"structures": STRUCTURES, "channels": BOTH, "seed": 1} | changes
+    arguments: dict[str, Any] = {
+        "structures": STRUCTURES,
+        "channels": BOTH,
+        "seed": 1,
+        "code": "of the tests",
+    }
+    arguments |= changes
     arguments.setdefault("learned", list(arguments["structures"]))
     train(
         cases,
@@ -135,6 +141,7 @@ def test_a_model_says_what_it_is(reference: Path, cases: list[TrainingCase]) -> 
     assert description["spacing_mm"] == [4.0, 4.0, 4.0]
     assert description["participants"] == {"train": ["ps00", "ps01", "ps02"], "validation": ["ps03"]}
     assert description["training_settings"]["epochs"] == 6
+    assert description["code"] == "of the tests"
     history = pd.read_csv(reference / "model" / "history.csv")
     assert history["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
     best = history["validation_dice"].idxmax()
@@ -400,6 +407,10 @@ def test_the_learning_rate_rises_and_falls() -> None:
     assert all(low < high for high, low in itertools.pairwise(rates[4:]))
     assert 0 < rates[-1] < 0.02
     assert learning_rate(19, replace(settings, schedule="constant")) == 1.0
+    halved = replace(settings, warmup_epochs=0, schedule="step", step_epochs=10, step_factor=0.5)
+    assert [learning_rate(epoch, halved) for epoch in (0, 9, 10, 19, 20)] == [1.0, 1.0, 0.5, 0.5, 0.25]
+    dropped = replace(settings, warmup_epochs=0, schedule="drop", step_epochs=2, step_factor=0.1)
+    assert [learning_rate(epoch, dropped) for epoch in (0, 17, 18, 19)] == [1.0, 1.0, 0.1, 0.1]
 
 
 def test_dice_counts_known_voxels_only() -> None:

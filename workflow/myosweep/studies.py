@@ -232,7 +232,7 @@ def studied_models(
             kind = networks[member.network]
             section = settings["segmentation"][member.network]
             # The same number of steps for all, from random weights, whatever their sections say.
-            same = {"epochs": epochs, "patience": epochs, "patches": 1, "start_from": ""}
+            same = {"epochs": epochs, "patience": epochs, "keep": "best", "patches": 1, "start_from": ""}
             general = {**preset.common, **same}
             changes = {
                 **{key: value for key, value in general.items() if key in section},

@@ -23,5 +23,5 @@ train(
     settings={**params.settings, "start_from": start_from},
     checkpoint_dir=Path("results/checkpoints") / snakemake.wildcards.training / key[:16],
     output_dir=Path(snakemake.output.weights).parent,
-    **{name: params[name] for name in ("network", "structures", "learned", "channels", "seed")},
+    **{name: params[name] for name in ("network", "structures", "learned", "channels", "seed", "code")},
 )

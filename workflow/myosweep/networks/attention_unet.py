@@ -1,7 +1,7 @@
 """The Attention U-Net of Oktay et al. (2018), as MONAI has it; with batch norm.
 
-Its defaults are the channels of Gonzalez Duque (thesis, 2024), part III, chapter 2 (distinct and completed
-borders), at patches of 96 voxels. Strides are not told there; 2 is MONAI's example.
+Its defaults are the channels of the paper on distinct and completed borders (see `border_paper`). Strides are
+not told there; 2 is MONAI's example.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from myosweep.networks.border_paper import BORDER_TRAINING
 from myosweep.networks.levels import check_dropout, check_levels, each_axis, multiple_of_strides
 
 if TYPE_CHECKING:
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 TRAINING: dict[str, Any] = {"learning_rate": 1e-3}
 
-PRESETS: dict[str, dict[str, Any]] = {"border": {"channels": (8, 16, 32, 64), "strides": (2, 2, 2)}}
+PRESETS: dict[str, dict[str, Any]] = {
+    "border": {"channels": (8, 16, 32, 64), "strides": (2, 2, 2), **BORDER_TRAINING}
+}
 
 
 @dataclass(frozen=True)

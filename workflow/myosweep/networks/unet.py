@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from myosweep.errors import InputError
+from myosweep.networks.border_paper import BORDER_TRAINING
 from myosweep.networks.levels import check_dropout, check_levels, each_axis, multiple_of_strides
 
 if TYPE_CHECKING:
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
 
 TRAINING: dict[str, Any] = {}
 
-# Gonzalez Duque 2024, part III, chapter 2 (distinct and completed borders), at patches of 96 voxels. It names
-# no convolutions per block; MONAI's default are plain ones.
+# No convolutions per block are named; MONAI's default are plain ones.
 PRESETS: dict[str, dict[str, Any]] = {
     "border": {
         "channels": (8, 16, 16, 32, 32, 64, 64),
@@ -23,6 +23,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "residual_units": 0,
         "norm": "batch",
         "dropout": 0.2,
+        **BORDER_TRAINING,
     }
 }
 

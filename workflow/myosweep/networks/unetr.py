@@ -1,7 +1,7 @@
 """UNETR: a transformer for an encoder (Hatamizadeh et al. 2022), as MONAI has it.
 
-Gonzalez Duque (thesis, 2024), part III, chapter 2 (distinct and completed borders), takes MONAI's defaults at
-96 voxels, which are the defaults here. Patches are 16 voxels wide and there are 12 blocks, as MONAI fixes
+The paper on distinct and completed borders (see `border_paper`) takes MONAI's defaults at 96 voxels, which
+are the defaults here. Patches are 16 voxels wide and there are 12 blocks, as MONAI fixes
 them. A volume of another size than `image_size` has its positions interpolated; best train at the size that
 is predicted.
 """
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from myosweep.errors import InputError
+from myosweep.networks.border_paper import BORDER_TRAINING
 from myosweep.networks.levels import check_dropout
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ TRAINING: dict[str, Any] = {"learning_rate": 1e-4}
 
 PATCH = 16
 
-PRESETS: dict[str, dict[str, Any]] = {"border": {"image_size": (96, 96, 96)}}
+PRESETS: dict[str, dict[str, Any]] = {"border": {"image_size": (96, 96, 96), **BORDER_TRAINING}}
 
 
 @dataclass(frozen=True)

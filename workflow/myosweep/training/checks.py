@@ -6,13 +6,17 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from myosweep.errors import InputError
 from myosweep.io.volumes import read_grid
 from myosweep.memory import check_memory, machine_memory
 from myosweep.networks import module_of
+from myosweep.progress import announce
 from myosweep.training.cases import TrainingCase
 from myosweep.training.data import Sample
 from myosweep.training.lattice import Lattice
+from myosweep.training.propagation import starting_windows
 from myosweep.training.settings import TrainingSettings
 
 
@@ -38,7 +42,8 @@ def check_training_memory(
 
 def less_memory(network: str, settings: dict[str, Any], options: TrainingSettings) -> str:
     """What to do where memory does not suffice, in words."""
-    further = [name for name in ("window", "widths", "channels", "features") if name in settings][:1]
+    ways = ("reach", "window", "widths", "channels", "width", "feature_size")
+    further = [name for name in ways if settings.get(name)][:1]
     others = [f", or lower {name} (now {settings[name]})" for name in further]
     if "patch" not in getattr(module_of(network), "WITHOUT", ()):
         now = f"lower patch (now {list(options.patch)})" if options.patch else "train on patches (patch)"
@@ -58,6 +63,38 @@ def check_pair(network: str, options: TrainingSettings, learned: Sequence[str]) 
             f"{', '.join(missing)}, which this network does not learn",
             f"two of {', '.join(learned)}" if len(learned) > 1 else "null for a network of one structure",
             "correct the names, or leave the key out",
+        )
+
+
+def check_starts(learned: Sequence[Sample], window: int) -> None:
+    """Tell the cases in which a guided network finds no window to start from, and refuse it where all are.
+
+    Parameters
+    ----------
+    learned
+        At the network's spacing, of one structure.
+    window
+        Slices of a window.
+
+    Raises
+    ------
+    InputError
+        No case has as many neighbouring annotated slices with the structure as a window.
+    """
+    without = [
+        sample.case for sample in learned if not starting_windows(torch.from_numpy(sample.target), window)
+    ]
+    if len(without) == len(learned):
+        raise InputError(
+            "the labels of the cases to train on",
+            f"none with {window} neighbouring annotated slices, of those that the network sees, that show it",
+            f"{window} neighbouring slices with the structure, at the network's spacing along the limb",
+            "annotate more slices, or give spacing_mm smaller voxels along the limb",
+        )
+    if without:
+        announce(
+            f"nothing is learned from {', '.join(without)}: fewer than {window} neighbouring slices of the "
+            "network are annotated and show the structure"
         )
 
 

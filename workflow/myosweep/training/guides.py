@@ -7,17 +7,11 @@ from numpy.typing import NDArray
 
 from myosweep.errors import InputError
 from myosweep.training.lattice import Floats
-from myosweep.training.propagation import Volume
+from myosweep.training.propagation import KNOWN_PART, Volume
 
 
 class NothingToPropagate(InputError):
     """A case has too few annotated slices of a structure to start from."""
-
-
-# A slice counts as annotated where this part of what is known on the best known one is known on it. A single
-# frame that somebody drew may be a tenth of the network's slice, and three at the network's spacing, with
-# what is interpolated between them, begin and end somewhere within their slices.
-KNOWN_PART = 0.05
 
 
 def guiding_slices(

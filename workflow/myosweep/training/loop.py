@@ -16,12 +16,18 @@ import torch
 from myosweep.errors import InputError
 from myosweep.io.files import write_text
 from myosweep.memory import exhaustion_explained
-from myosweep.networks import create, module_of, multiple_of
+from myosweep.networks import create, is_guided, module_of, multiple_of
 from myosweep.progress import announce, track
 from myosweep.training.annotation_schedule import hide_structure, keep_annotations
 from myosweep.training.cases import TrainingCase, check_cases
 from myosweep.training.checkpoints import only_one
-from myosweep.training.checks import check_pair, check_presence, check_training_memory, less_memory
+from myosweep.training.checks import (
+    check_pair,
+    check_presence,
+    check_starts,
+    check_training_memory,
+    less_memory,
+)
 from myosweep.training.data import Sample, check_channels, check_structures, load_sample
 from myosweep.training.device import faster_precision, lay_out, set_up_torch
 from myosweep.training.fields import margin_of
@@ -45,6 +51,7 @@ def train(
     seed: int,
     checkpoint_dir: str | Path,
     output_dir: str | Path,
+    code: str = "",
 ) -> None:
     """Train a network and write weights.safetensors, model.json and history.csv.
 
@@ -75,6 +82,8 @@ def train(
         For the state of the training; one folder for each combination of settings, code and inputs.
     output_dir
         Where the model goes, whole or not at all.
+    code
+        Digest of the code, for model.json.
 
     Raises
     ------
@@ -116,6 +125,8 @@ def train(
         validation = [samples[case.case] for case in used if case.split == "validation"]
         training = _with_annotations(training, network, network_settings, list(structures))
         check_presence(training, structures)
+        if is_guided(network):
+            check_starts(training, int(network_settings["window"]))
         if not validation:
             announce(
                 f"no case to validate on: training runs all {options.epochs} epochs, the last weights count"
@@ -156,6 +167,7 @@ def train(
             },
             training=run.summary(),
             started_from=dict(start.origin),
+            code=code,
         )
         write_text(output_dir / "history.csv", _table(run.history))
         save_model(output_dir, description, run.kept)

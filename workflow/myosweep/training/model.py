@@ -59,6 +59,8 @@ class Description:
         The network whose weights it began with: `weights_sha256`, its `structures`, by split the
         `participants` that it and those before it have seen, and the tensors that were `fresh` all the same;
         empty for random weights.
+    code
+        Digest of the code that trained it; empty where nobody told.
     """
 
     network: str
@@ -72,6 +74,7 @@ class Description:
     participants: dict[str, list[str]]
     training: dict[str, Any]
     started_from: dict[str, Any] = field(default_factory=dict)
+    code: str = ""
 
 
 def save_model(folder: Path, description: Description, weights: dict[str, torch.Tensor]) -> None:
@@ -233,8 +236,8 @@ def _read_description(folder: Path) -> Description:
             )
         seal = values["weights"]
         expected_bytes, expected_digest = int(seal["bytes"]), str(seal["sha256"])
-        # Models of earlier releases do not tell where they started.
-        told = {"started_from": {}, **values}
+        # Models of earlier releases do not tell where they started, nor by which code.
+        told = {"started_from": {}, "code": "", **values}
         description = Description(**{key: told[key] for key in Description.__dataclass_fields__})
         _check_values(description)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

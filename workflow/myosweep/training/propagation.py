@@ -21,6 +21,10 @@ from myosweep.networks.modules.slices import same_weights
 from myosweep.training.lattice import Floats
 from myosweep.training.tversky import balance, squared_dice, tversky_index
 
+# A slice counts as annotated where this part of what is known on the best known one is known on it. A single
+# frame that somebody drew may be a tenth of the network's slice, and three at the network's spacing, with
+# what is interpolated between them, begin and end somewhere within their slices.
+KNOWN_PART = 0.05
 # A window to start from in training shows at least this part of the structure's largest cross-section: an
 # expert annotates where the muscle is, not where it ends.
 LEAST_AREA = 0.25
@@ -316,7 +320,7 @@ class Propagation:
         lead = max(min(lead, steps[0] - self.reach), 0)
         learned = steps[0] - lead
         ends = [lead + -(-learned * (part + 1) // self.parts) for part in range(self.parts)]
-        fed = torch.stack([truth[1, :window] for _, truth in found])
+        fed = torch.stack([_part_of_known(truth[:, :window]) for _, truth in found])
         step = 0
         for end in [lead, *ends]:
             scores: list[torch.Tensor] = []
@@ -334,7 +338,7 @@ class Propagation:
                         if end > lead:
                             scores.append(self._score(network, probability, truth, fed if step else None))
                         if network.recurrence:
-                            start = truth[:, 1, : max(window - step, 0)]
+                            start = _part_of_known(truth[:, :, : max(window - step, 0)])
                             fed = torch.cat([start, probability[:, start.shape[1] :]], dim=1)
                         step += 1
             if scores:
@@ -343,18 +347,13 @@ class Propagation:
     def _strands(
         self, image: torch.Tensor, truth: torch.Tensor, window: int, lead: int
     ) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        known = truth.sum(0) > 0.5
-        annotated = known.flatten(1).any(1)
+        annotated = _annotated(truth)
         # Padding is one value, and nothing can be learned from it.
         plain = image[0].flatten(1)
         used = annotated if not self.pseudo_labels else annotated | (plain.amax(1) > plain.amin(1))
-        starts = annotated.unfold(0, window, 1).all(1)
-        area = truth[1].flatten(1).sum(1).unfold(0, window, 1).amin(1)
-        starts &= area > 0
-        if not starts.any():
+        choices = starting_windows(truth, window)
+        if not choices:
             return []
-        starts &= area >= LEAST_AREA * area[starts].max()
-        choices = starts.nonzero()[:, 0].tolist()
         places = used.nonzero()[:, 0]
         low, high = int(places.min()), int(places.max()) + 1
         reach = window - 1 + (self.reach + lead if self.reach else image.shape[1])
@@ -380,6 +379,40 @@ class Propagation:
         weights: torch.Tensor = network.balance  # type: ignore[assignment]
         alpha, beta = balance(self.balance_rate * weights)
         return tversky_index(probability, target, alpha, beta, known, smooth=smooth)
+
+
+def starting_windows(truth: torch.Tensor, window: int) -> list[int]:
+    """The first slices of the windows from which a training may start: annotated, where a structure is thick.
+
+    Parameters
+    ----------
+    truth
+        Parts of background and structure, (2, z, y, x), in any unit; what is missing is unknown.
+    window
+        Slices of a window.
+    """
+    if truth.shape[1] < window:
+        return []
+    starts = _annotated(truth).unfold(0, window, 1).all(1)
+    area = truth[1].flatten(1).sum(1).unfold(0, window, 1).amin(1)
+    starts &= area > 0
+    if not starts.any():
+        return []
+    starts &= area >= LEAST_AREA * area[starts].max()
+    places: list[int] = starts.nonzero()[:, 0].tolist()
+    return places
+
+
+def _annotated(truth: torch.Tensor) -> torch.Tensor:
+    """Whether each slice of (2, z, y, x) is annotated."""
+    known = truth.sum((0, 2, 3))
+    return (known > KNOWN_PART * known.max()) & (known > 0)
+
+
+def _part_of_known(truth: torch.Tensor) -> torch.Tensor:
+    """The structure's part of what is known of each voxel, of (..., 2, z, y, x) the (..., z, y, x)."""
+    known = truth.sum(-4)
+    return torch.where(known > 0, truth.select(-4, 1) / known.clamp(min=1e-6), known)
 
 
 def _squares(network: nn.Module) -> torch.Tensor:

@@ -240,6 +240,11 @@ def learning_rate(epoch: int, settings: TrainingSettings) -> float:
         return settings.learning_rate * (epoch + 1) / (warmup + 1)
     if settings.schedule == "constant":
         return settings.learning_rate
+    if settings.schedule == "step":
+        return settings.learning_rate * float(settings.step_factor ** (epoch // settings.step_epochs))
+    if settings.schedule == "drop":
+        dropped = epoch >= settings.epochs - settings.step_epochs
+        return settings.learning_rate * (settings.step_factor if dropped else 1.0)
     done = (epoch - warmup) / max(settings.epochs - warmup, 1)
     return settings.learning_rate * (1 + math.cos(math.pi * done)) / 2
 

@@ -41,7 +41,10 @@ class TrainingSettings:
     learning_rate, weight_decay
         Of the optimiser.
     schedule
-        `cosine` (to zero over all epochs, after `warmup_epochs`) or `constant`.
+        `cosine` (to zero over all epochs, after `warmup_epochs`), `constant`, `step` (times `step_factor`
+        after each `step_epochs` epochs) or `drop` (times `step_factor` for the last `step_epochs` epochs).
+    step_epochs, step_factor
+        See `schedule`.
     warmup_epochs
         Epochs over which the learning rate rises linearly to its value.
     clip_norm
@@ -96,6 +99,8 @@ class TrainingSettings:
     learning_rate: float = 3e-3
     weight_decay: float = 1e-4
     schedule: str = "cosine"
+    step_epochs: int = 10
+    step_factor: float = 0.5
     warmup_epochs: int = 3
     clip_norm: float = 1.0
     averaging: float = 0.98
@@ -173,7 +178,9 @@ _RULES: dict[str, tuple[str, Any]] = {
     "start_from": ("a folder, or an empty text", lambda v: isinstance(v, str)),
     "loss": (f"one of {', '.join(LOSSES)}", lambda v: v in LOSSES),
     "optimizer": ("adamw or adam", lambda v: v in ("adamw", "adam")),
-    "schedule": ("cosine or constant", lambda v: v in ("cosine", "constant")),
+    "schedule": ("cosine, constant, step or drop", lambda v: v in ("cosine", "constant", "step", "drop")),
+    "step_epochs": ("a whole number from 1", lambda v: type(v) is int and v >= 1),
+    "step_factor": ("a number above 0", lambda v: _number(v) and v > 0),
     "precision": ("float32, bfloat16 or automatic", lambda v: v in ("float32", "bfloat16", "automatic")),
 }
 _NOT_NEGATIVE = ("a number from 0", lambda v: _number(v) and v >= 0)
