@@ -29,7 +29,9 @@ def labelled(volume: float, reference: float | None = None) -> dict[str, Any]:
 
 def rows_of(cases: list[Case], results: Any, excluded: Any = None, **options: Any) -> list[dict[str, str]]:
     structures, sources = options.get("structures", STRUCTURES), options.get("sources", SOURCES)
-    return volume_rows(cases, structures, sources, results, excluded or {}, options.get("models", ["unet"]))
+    return volume_rows(
+        cases, structures, sources, results, excluded or {}, options.get("models", {"unet": []})
+    )
 
 
 def one(rows: list[dict[str, str]], **wanted: str) -> dict[str, str]:
@@ -140,6 +142,18 @@ def test_limits_of_a_model_leave_its_training_cases_out_and_those_of_labels_do_n
     rows = rows_of(cases, results)
     assert {row["low_ml"] for row in rows if row["source"] == "unet"} == {""}
     assert all(row["low_ml"] for row in rows if row["source"] == "labels_zoi" and row["structure"] == "GM")
+
+
+def test_limits_leave_out_those_from_whom_a_given_network_learned_elsewhere() -> None:
+    cases, results = cohort([-0.02, 0.0, 0.02, 0.5])
+
+    def low(models: dict[str, list[str]]) -> list[str]:
+        return [row["low_ml"] for row in rows_of(cases, results, models=models) if row["structure"] == "GM"]
+
+    three = cohort([-0.02, 0.0, 0.02])
+    without = [row["low_ml"] for row in rows_of(*three) if row["structure"] == "GM"]
+    assert low({"unet": ["p3", "somebody else"]})[:3] == without[:3]
+    assert low({"unet": []})[:3] != without[:3]
 
 
 def test_partial_volumes_are_lower_bounds_and_enter_no_limits() -> None:
@@ -261,7 +275,7 @@ def test_exposed_surface_and_failed_registration_are_told(tmp_path: Path) -> Non
         )
     )
     results = read_results([folder / "p1.csv", labels / "p1.csv"], [summaries / "p1.json"])
-    rows = volume_rows([Case("p1", "p1")], STRUCTURES, ["labels_shape", "unet"], results, {}, ["unet"])
+    rows = volume_rows([Case("p1", "p1")], STRUCTURES, ["labels_shape", "unet"], results, {}, {"unet": []})
     found = {(row["structure"], row["source"]): row for row in rows}
     assert found["GM", "unet"]["status"] == "partial"
     assert "12 %" in found["GM", "unet"]["reason"]

@@ -6,6 +6,7 @@ import csv
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TextIO
 
 from myosweep.io.files import read_json, whole_file
@@ -77,7 +78,7 @@ def volume_rows(
     sources: Sequence[str],
     results: Results,
     excluded: Mapping[str, str],
-    models: Collection[str] = (),
+    models: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> list[dict[str, str]]:
     """Rows of volumes.csv: every case has one for each structure and source, whatever happened.
 
@@ -92,8 +93,8 @@ def volume_rows(
     excluded
         Case to reason.
     models
-        The sources that are networks: their errors on cases they were trained on say nothing about new ones,
-        so the limits leave those out.
+        The sources that are networks, and the participants from whom they learned elsewhere. Errors on cases
+        that a network was trained on say nothing about new ones, so the limits leave those out.
 
     Returns
     -------
@@ -172,7 +173,7 @@ def _all_limits(
     sources: Sequence[str],
     results: Results,
     excluded: Mapping[str, str],
-    models: Collection[str],
+    models: Mapping[str, Collection[str]],
 ) -> dict[tuple[str, str], Any]:
     """Agreement of measured volumes with references by source and structure."""
     from myosweep.metrics.statistics import agreement
@@ -182,7 +183,8 @@ def _all_limits(
         for structure in structures:
             pairs = []
             for case in cases:
-                if case.case in excluded or (source in models and case.split == "train"):
+                learned = source in models and (case.split == "train" or case.participant in models[source])
+                if case.case in excluded or learned:
                     continue
                 result = results.get((case.case, source))
                 known = result.get(structure, {}) if result else {}

@@ -30,7 +30,7 @@ from myosweep.models import fold_of, fold_splits, members_of, model_folders, mod
 from myosweep.network_memory import prediction_bytes, training_bytes
 from myosweep.settings import known_networks, network_names, read_settings
 from myosweep.sources import share_with_jobs, source_files
-from myosweep.starts import check_circles, check_source, read_description, source_of, trained_here
+from myosweep.starts import check_circles, check_source, read_description, seen_by, source_of, trained_here
 from myosweep.studies import given_slices, measured_cases, studied_models
 
 share_with_jobs(WORKFLOW)
@@ -555,6 +555,15 @@ def model_files(wildcards):
         trainings = trainings_of(wildcards.model, [fold] if FOLDS else [])
         folders = [Path("results/train", training) for training in trainings]
     return [f"{folder}/{name}" for folder in folders for name in ("model.json", "weights.safetensors")]
+
+
+def learned_elsewhere(model):
+    """The participants from whom a given network learned, as its model.json tells."""
+    if model not in PRETRAINED:
+        return []
+    folders = model_folders(PRETRAINED[model], SETTINGS["structures"])
+    told = [seen_by(read_description(str(folder)))["train"] for folder in folders]
+    return sorted({name for names in told for name in names})
 
 
 def guide_of_case(wildcards):

@@ -49,7 +49,7 @@ rule measure_volumes:
         cases=[asdict(replace(row, split=tested_split(row))) for row in TABLES.cases.values()],
         structures=list(SETTINGS["structures"]),
         sources=[f"labels_{method}" for method in METHODS] + list(MODELS),
-        models=list(MODELS),
+        models=lambda wildcards: {model: learned_elsewhere(model) for model in MODELS},
         extra_columns=list(TABLES.extra_columns),
         code=code_of("measure_volumes"),
     message:

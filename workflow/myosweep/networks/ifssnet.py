@@ -167,7 +167,8 @@ class Settings:
         `full`: every slice of a training volume has its labels; `decremental` or `fixed`: a few have, and the
         rest follow the network's own pseudo-labels.
     annotated_percent
-        Slices of all training volumes that keep their labels unless supervision is full.
+        Slices of all training volumes that keep their labels unless supervision is full. Each volume keeps a
+        window at least (see `training.annotation_schedule`).
     dropout
         Shares of the features dropped after the encoders, after the memory, and after each stage of the
         decoder.
