@@ -246,3 +246,12 @@ def test_what_is_said_to_be_unknown_stays_unknown() -> None:
     np.testing.assert_array_equal(np.delete(merged.array, 3, axis=0), np.delete(array, 3, axis=0))
     # Where 255 says what is not known, 0 beyond the last slice says that nothing is there.
     assert (merged.array[[0, 1, 5, 6], 1:] == 0).all()
+
+
+def test_three_slices_amid_unknown_ones_are_no_whole_muscle() -> None:
+    array = np.full(GRID.shape, UNKNOWN, np.uint8)
+    array[[1, 3, 5]] = 0
+    array[[1, 3, 5], 2:6, 2:7] = 7
+    merged, told = merge_labels([], [], GRID, STRUCTURES, hand=Volume(array, GRID))
+    np.testing.assert_array_equal(merged.array, array)
+    assert [end["side"] for end in told["SOL"]["open_ends"]] == ["low", "high"]

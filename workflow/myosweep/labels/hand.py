@@ -153,7 +153,8 @@ def _draw(
             part = slice(outside.start, outside.stop)
             fractions[part] = np.where(array[part] == UNKNOWN, UNKNOWN, 0)
         pixels = int(np.count_nonzero(array[end] == value))
-        if pixels and not (told and len(outside)):
+        closed = told and len(outside) and bool((array[end + step] != UNKNOWN).any())
+        if pixels and not closed:
             exposed[side] = pixels * grid.spacing[0] * grid.spacing[1]
             open_ends.append(OpenEnd(side, f"slice {end}", exposed[side]))
         if not told:
