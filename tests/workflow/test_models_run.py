@@ -6,7 +6,7 @@ import csv
 import json
 
 import numpy as np
-from myosweep.io.volumes import read_volume
+from myosweep.io.volumes import Volume, read_volume, write_volume
 
 TARGET = "results/volumes.csv"
 STRUCTURES = {"GM": 1, "GL": 2, "SOL": 3}
@@ -80,6 +80,31 @@ def test_each_case_is_segmented_by_networks_that_never_saw_it(finished):
         assert entropy.grid.same_as(labels.grid)
         assert entropy.array.dtype == np.uint8
         assert 0 < entropy.array.max() <= 200
+    check_three_outlined_slices(finished, "leg03")
+
+
+def check_three_outlined_slices(finished, case):
+    """A case whose labels are three slices as far apart as the network's, and nothing else."""
+    labels = read_volume(finished.path(f"results/labels/shape/{case}.mha"))
+    known = np.isin(labels.array, list(STRUCTURES.values())).sum(axis=(1, 2))
+    middle, step = int(known.argmax()), round(IFSSNET["spacing_mm"][2] / labels.grid.spacing[2])
+    slices = [middle - step, middle, middle + step]
+    few = np.zeros_like(labels.array)
+    few[slices] = np.where(labels.array[slices] == 255, 0, labels.array[slices])
+    write_volume(finished.path(f"labels/{case}.mha"), Volume(few, labels.grid))
+    table = finished.path("config/cases.tsv")
+    head, *rows = table.read_text().splitlines()
+    rows = [row + ("\tlabels/" + case + ".mha" if row.startswith(case) else "\t") for row in rows]
+    table.write_text("\n".join([head + "\tlabels", *rows]) + "\n")
+    target = f"results/predict/given/{case}.mha"
+    assert set(finished.jobs_run(target)) >= {"predict"}
+    merged = read_volume(finished.path(f"results/labels/shape/{case}.mha")).array
+    # Nothing is known beyond the outermost of the three.
+    assert (merged[: slices[0]] == 255).all()
+    assert (merged[slices[2] + 1 :] == 255).all()
+    found = read_volume(finished.path(target)).array
+    assert np.isin(found[: slices[0]], list(STRUCTURES.values())).any()
+    assert np.isin(found[slices[2] + 1 :], list(STRUCTURES.values())).any()
 
 
 def test_an_edit_of_one_network_trains_that_one_alone(finished):
