@@ -112,7 +112,7 @@ def propagate(
     Parameters
     ----------
     network
-        In evaluation mode; with `window`, `recurrence`, `encode` and `segment` as
+        In evaluation mode; with `window`, `recurrence`, `aligned`, `encode` and `segment` as
         `networks.modules.siamese.Siamese` has them.
     channels
         Prepared for the network, (channel, z, y, x), float32; y and x multiples of the network's.
@@ -190,6 +190,7 @@ def _along(
             for place, index in enumerate(indices[step : step + window]):
                 if index in masks:
                     fed[0, place] = torch.from_numpy(masks[index]).to(device)
+            fed = _passed_on(network, fed)
 
 
 def _encoded(
@@ -220,6 +221,11 @@ def _encode_steps(network: nn.Module, stretch: torch.Tensor, windows: int) -> li
         kind(extra, list(stage), end)
         for extra, stage, end in zip(parted(maps.extra), stages, parted(maps.end), strict=True)
     ]
+
+
+def _passed_on(network: nn.Module, masks: torch.Tensor) -> torch.Tensor:
+    """What the next window is fed of a window's masks (strand, slice, y, x)."""
+    return torch.cat([masks[:, 1:], masks[:, -1:]], dim=1) if network.aligned else masks
 
 
 def _probability(network: nn.Module, maps: Any, fed: torch.Tensor) -> torch.Tensor:
@@ -253,6 +259,9 @@ class Propagation:
     lead
         The most windows over which a strand runs before them, on its own predictions and without gradients:
         so a network meets what long ways do to its masks. How many is drawn at each step.
+    jump
+        The most slices that the masks of a strand's first window lie behind it; how many is drawn. From masks
+        that are out of date a network learns to look at the image.
     balance_rate
         Factor of the logits of the loss's weights, and so of the rate at which they learn.
     """
@@ -263,6 +272,7 @@ class Propagation:
     starts: int = 1
     reach: int = 0
     lead: int = 0
+    jump: int = 0
     balance_rate: float = 1.0
 
     def at(self, done: float) -> Propagation:
@@ -308,19 +318,22 @@ class Propagation:
     ) -> Iterator[tuple[int, torch.Tensor]]:
         window = int(network.window)  # type: ignore[arg-type]
         lead = int(torch.randint(self.lead + 1, ())) if self.lead else 0
+        jump = int(torch.randint(self.jump + 1, ())) if self.jump else 0
         found = [
             pair
             for image, truth in zip(channels, target, strict=True)
-            for pair in self._strands(image, truth, window, lead)
+            for pair in self._strands(image, truth, window, lead + jump)
         ]
         found.sort(key=lambda pair: -pair[0].shape[1])
         if not found:
             return
+        fed = torch.stack([_part_of_known(truth[:, :window]) for _, truth in found])
+        jump = min(jump, found[-1][0].shape[1] - window)
+        found = [(image[:, jump:], truth[:, jump:]) for image, truth in found]
         steps = [image.shape[1] - window + 1 for image, _ in found]
         lead = max(min(lead, steps[0] - self.reach), 0)
         learned = steps[0] - lead
         ends = [lead + -(-learned * (part + 1) // self.parts) for part in range(self.parts)]
-        fed = torch.stack([_part_of_known(truth[:, :window]) for _, truth in found])
         step = 0
         for end in [lead, *ends]:
             scores: list[torch.Tensor] = []
@@ -338,8 +351,10 @@ class Propagation:
                         if end > lead:
                             scores.append(self._score(network, probability, truth, fed if step else None))
                         if network.recurrence:
-                            start = _part_of_known(truth[:, :, : max(window - step, 0)])
+                            given = 0 if jump else max(window - step, 0)
+                            start = _part_of_known(truth[:, :, :given])
                             fed = torch.cat([start, probability[:, start.shape[1] :]], dim=1)
+                            fed = _passed_on(network, fed)
                         step += 1
             if scores:
                 yield 0, 1 - torch.cat(scores).mean() + self.l2 * _squares(network)

@@ -41,6 +41,8 @@ class Siamese(nn.Module):
         Slices of a window.
     recurrence
         Whether predictions are to be fed back.
+    aligned
+        Whether to the slices that they are of.
     balance
         (2,), present where the Tversky loss is learned: alpha and beta are its softmax.
     """
@@ -48,6 +50,7 @@ class Siamese(nn.Module):
     def __init__(self, in_channels: int, settings: Settings) -> None:
         super().__init__()
         self.window, self.recurrence = settings.window, settings.recurrence
+        self.aligned = settings.aligned
         self.pooling, self.memory_kind = list(settings.pooling), settings.memory
         widths, last = list(settings.widths), settings.widths[-1]
         self.encoder = nn.ModuleList(
