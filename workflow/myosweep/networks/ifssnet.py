@@ -32,8 +32,7 @@ Trainings of minutes need more than the sources have; each is a setting, and the
 
 - The network looks at what lies around the given masks (`margin_mm`), not at the whole cross-section.
 - Gradients flow over a short part of a strand (`reach`), which begins a random way from the annotated window
-  (`lead`): whole strands from the first step on end in a network that finds nothing. It may begin with masks
-  that are some slices behind (`jump`): else masks lag where a muscle tapers.
+  (`lead`): whole strands from the first step on end in a network that finds nothing.
 - Alpha and beta learn at the paper's rate of 1e-4 (`balance_rate`) while all else learns thirty times faster:
   nothing holds them in the middle (see `training.tversky`), and volumes would follow where they go.
 
@@ -95,11 +94,9 @@ _PAPER: dict[str, Any] = {
     "rates": (1, 6, 12, 18),
     "pooling": (2, 2, 2, 2, 2),
     "parts": 2,
-    "aligned": False,
     "starts": 1,
     "reach": 0,
     "lead": 0,
-    "jump": 0,
     "balance_rate": 1.0,
     "margin_mm": 0.0,
     "dropout": (0.1, 0.4, 0.1),
@@ -149,7 +146,7 @@ class Settings:
     aligned
         Whether each slice of a window comes with what was predicted of itself, and the newest alone with that
         of the slice behind. Without, as in the paper, all come with that of the slice behind, which is .277
-        mm there: with slices of 8 mm masks lag behind a muscle that tapers.
+        mm there and 8 mm with the spacing here.
     index
         What training makes large: `tversky`, with weights that are learned, or `dice`.
     l2
@@ -166,10 +163,6 @@ class Settings:
     lead
         The most windows that it runs over before those, learning nothing from them; the number is drawn, and
         grows over the first half of the training. The paper has none.
-    jump
-        The most slices that the masks lie behind the window with which a step begins; the number is drawn.
-        Masks that are out of date make the network look at the image, and not carry on what it is fed. The
-        paper has none; nor has a supervision by pseudo-labels, which would be those masks.
     balance_rate
         Rate at which alpha and beta are learned, as a part of the learning rate.
     margin_mm
@@ -195,14 +188,13 @@ class Settings:
     memory: str = "biconvlstm"
     memory_kernel: int = 3
     recurrence: bool = True
-    aligned: bool = True
+    aligned: bool = False
     index: str = "tversky"
     l2: float = 1e-5
     parts: int = 1
     starts: int = 2
     reach: int = 5
     lead: int = 10
-    jump: int = 4
     balance_rate: float = 0.03
     margin_mm: float = 16.0
     supervision: str = "full"
@@ -226,7 +218,6 @@ class Settings:
             _check(name, value, "a whole number from 1", _whole(value) and value >= 1)
         _check("reach", self.reach, "a whole number from 0", _whole(self.reach) and self.reach >= 0)
         _check("lead", self.lead, "a whole number from 0", _whole(self.lead) and self.lead >= 0)
-        _check("jump", self.jump, "a whole number from 0", _whole(self.jump) and self.jump >= 0)
         _check("lead", self.lead, "0 where reach is 0", self.reach > 0 or self.lead == 0)
         rate = self.balance_rate
         _check("balance_rate", rate, "a number from 0", _number(rate) and rate >= 0)
@@ -293,7 +284,6 @@ def objective(settings: Settings, options: TrainingSettings) -> Propagation:
         starts=settings.starts,
         reach=settings.reach,
         lead=settings.lead,
-        jump=settings.jump if settings.supervision == "full" else 0,
         balance_rate=settings.balance_rate,
     )
 

@@ -259,9 +259,6 @@ class Propagation:
     lead
         The most windows over which a strand runs before them, on its own predictions and without gradients:
         so a network meets what long ways do to its masks. How many is drawn at each step.
-    jump
-        The most slices that the masks of a strand's first window lie behind it; how many is drawn. From masks
-        that are out of date a network learns to look at the image.
     balance_rate
         Factor of the logits of the loss's weights, and so of the rate at which they learn.
     """
@@ -272,7 +269,6 @@ class Propagation:
     starts: int = 1
     reach: int = 0
     lead: int = 0
-    jump: int = 0
     balance_rate: float = 1.0
 
     def at(self, done: float) -> Propagation:
@@ -318,22 +314,19 @@ class Propagation:
     ) -> Iterator[tuple[int, torch.Tensor]]:
         window = int(network.window)  # type: ignore[arg-type]
         lead = int(torch.randint(self.lead + 1, ())) if self.lead else 0
-        jump = int(torch.randint(self.jump + 1, ())) if self.jump else 0
         found = [
             pair
             for image, truth in zip(channels, target, strict=True)
-            for pair in self._strands(image, truth, window, lead + jump)
+            for pair in self._strands(image, truth, window, lead)
         ]
         found.sort(key=lambda pair: -pair[0].shape[1])
         if not found:
             return
-        fed = torch.stack([_part_of_known(truth[:, :window]) for _, truth in found])
-        jump = min(jump, found[-1][0].shape[1] - window)
-        found = [(image[:, jump:], truth[:, jump:]) for image, truth in found]
         steps = [image.shape[1] - window + 1 for image, _ in found]
         lead = max(min(lead, steps[0] - self.reach), 0)
         learned = steps[0] - lead
         ends = [lead + -(-learned * (part + 1) // self.parts) for part in range(self.parts)]
+        fed = torch.stack([_part_of_known(truth[:, :window]) for _, truth in found])
         step = 0
         for end in [lead, *ends]:
             scores: list[torch.Tensor] = []
@@ -351,8 +344,7 @@ class Propagation:
                         if end > lead:
                             scores.append(self._score(network, probability, truth, fed if step else None))
                         if network.recurrence:
-                            given = 0 if jump else max(window - step, 0)
-                            start = _part_of_known(truth[:, :, :given])
+                            start = _part_of_known(truth[:, :, : max(window - step, 0)])
                             fed = torch.cat([start, probability[:, start.shape[1] :]], dim=1)
                             fed = _passed_on(network, fed)
                         step += 1
