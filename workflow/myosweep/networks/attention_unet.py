@@ -1,5 +1,9 @@
 """The Attention U-Net of Oktay et al. (2018), as MONAI has it; with batch norm.
 
+A gate weighs what a skip connection carries: x' = a x, a = sigmoid(psi(relu(W_x x + W_g g))), g the maps of
+the level below. In the source W_x has a stride and a is enlarged; MONAI brings g to x's size first. The
+source supervises all levels; here, as in MONAI, the last alone.
+
 Its defaults are the channels of the paper on distinct and completed borders (see `border_paper`). Strides are
 not told there; 2 is MONAI's example.
 """

@@ -3,11 +3,12 @@
 A ResNeXt-50 in 3D with group norm and PReLU, dilated by 2 in its last two stages in place of strides; strides
 of (2, 8, 8) in all. 1 x 1 x 1 convolutions make a pyramid of 128 maps per stage, the coarser levels added to
 the finer ones. The four levels together are fused to 64 maps; each level attends to these (192-64-64-64,
-sigmoid) and is refined by what it attends to (192-64-64-64). The refined levels are joined, seen at atrous
-rates (1, r, r) with r = 1, 6, 12, 18, and classified. The four levels of the pyramid, the four refined ones
-and the result are all supervised (`training.deep_supervision`). Layers, norms and weights of the losses are
-those of the authors' published code: 0.4, 0.5, 0.7, 0.8 from fine to coarse for pyramid and refined levels, 1
-for the result (its Dice of the refined levels alone has 0.4, 0.7, 0.8, 1; here one set serves both losses).
+sigmoid) and is refined by what it attends to (192-64-64-64): A = sigmoid(F_a(L, S)), R = F_r(L, A S) for a
+level L and the shared maps S. The refined levels are joined, seen at atrous rates (1, r, r) with r = 1, 6,
+12, 18, and classified. The four levels of the pyramid, the four refined ones and the result are all
+supervised (`training.deep_supervision`). Layers, norms and weights of the losses are those of the authors'
+published code: 0.4, 0.5, 0.7, 0.8 from fine to coarse for pyramid and refined levels, 1 for the result (its
+Dice of the refined levels alone has 0.4, 0.7, 0.8, 1; here one set serves both losses).
 
 Here softmax over the classes stands where Wang et al. have a sigmoid for one prostate, and Dice with
 cross-entropy where they have Dice with binary cross-entropy. Neither paper nor published code says how many

@@ -3,9 +3,11 @@
 Al Chanti, Gonzalez Duque, Crouzier, Nordez, Lacourpaille, Mateus: Interactive Few-Shot Siamese Network for
 faster muscles segmentation and propagation in 3-D freehand ultrasound (2021); Gonzalez Duque, thesis, part
 II.2. A window of w slices and the masks of the window before it go through twin 3D encoders with shared
-weights; each stage's image maps are added to those of the mask stream; global feature matching fuses the
-ends; a ConvLSTM reused in both directions runs over the window's slices; a decoder refines with the mask
-stream's maps. One structure per network: channel 0 of its logits is the background, channel 1 the structure.
+weights; each stage's image maps are added to those of the mask stream; global feature matching fuses the ends
+(`modules.feature_matching`); a ConvLSTM reused in both directions (`modules.conv_lstm`, with its equations)
+runs over the window's slices; a decoder refines with the mask stream's maps; the loss is in
+`training.propagation` and `training.tversky`. One structure per network: channel 0 of its logits is the
+background, channel 1 the structure.
 
 Where the sources are silent or disagree, and what was chosen:
 

@@ -1,4 +1,9 @@
-"""The U-Net of Cicek et al. (2016) in MONAI's residual form (Kerfoot et al. 2019)."""
+"""The U-Net of Cicek et al. (2016) in MONAI's residual form (Kerfoot et al. 2019).
+
+A level's units are residual, y = W x + F(x), F convolutions of 3 x 3 x 3, each with norm, dropout and PReLU;
+the first has the level's stride, in place of the source's max-pooling. On the way up the maps of a level and
+of what lies below it are joined and go through a transposed convolution.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,12 @@
 """UNETR: a transformer for an encoder (Hatamizadeh et al. 2022), as MONAI has it.
 
+Patches x_i become z_0 = (x_1 E, ..., x_N E) + E_pos; blocks z' = z + MSA(LN(z)), z = z' + MLP(LN(z')). What
+comes out of the last block and of three before it is put back in place and goes through transposed
+convolutions into a U-Net's decoder, whose finest level sees the volume itself.
+
 The paper on distinct and completed borders (see `border_paper`) takes MONAI's defaults at 96 voxels, which
-are the defaults here. Patches are 16 voxels wide and there are 12 blocks, as MONAI fixes
-them. A volume of another size than `image_size` has its positions interpolated; best train at the size that
-is predicted.
+are the defaults here. Patches are 16 voxels wide and there are 12 blocks, as MONAI fixes them. A volume of
+another size than `image_size` has its positions interpolated; best train at the size that is predicted.
 """
 
 from __future__ import annotations

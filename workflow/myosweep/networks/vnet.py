@@ -1,6 +1,12 @@
 """The V-Net of Milletari et al. (2016), as MONAI has it.
 
-It takes 1, 2, 4, 8 or 16 channels; others are filled up with zeros.
+A stage of n convolutions F of 5 x 5 x 5 is residual, y = x + F_n(... F_1(x)); after the first 16 maps n is
+1, 2, 3 and 2 for 32, 64, 128 and 256 maps. Between stages there are convolutions of 2 x 2 x 2 with stride 2,
+and transposed ones on the way up, where the maps of the way down are joined.
+
+Where MONAI differs from the source: batch norm after each convolution, ELU in place of PReLU, and dropout at
+the two deepest levels. The source's Dice has sums of squares below; the loss here is `training.losses`, the
+same for all networks that are compared. It takes 1, 2, 4, 8 or 16 channels; others are filled up with zeros.
 """
 
 from __future__ import annotations
