@@ -64,6 +64,14 @@ def test_wide_maps_stay_in_bfloat16() -> None:
     assert module(torch.randn(1, 16, 3, 3, 3)).dtype == torch.float32
 
 
+def test_of_dilated_filters_those_by_channel_alone_are_float32() -> None:
+    maps = torch.randn(1, 16, 6, 8, 8)
+    with autocast(CPU, "bfloat16"):
+        for groups, kind in ((1, torch.bfloat16), (4, torch.bfloat16), (16, torch.float32)):
+            dilated = nn.Conv3d(16, 16, 3, padding=2, dilation=2, groups=groups)
+            assert dilated(maps).dtype == kind
+
+
 @pytest.mark.parametrize("name", ["unet", "attention_unet", "vnet", "daf3d"])
 def test_a_patch_of_32_slices_gives_the_same_gradients_whatever_lay_in_memory(name: str) -> None:
     torch.manual_seed(1)

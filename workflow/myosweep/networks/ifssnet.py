@@ -13,9 +13,9 @@ Where the sources are silent or disagree, and what was chosen:
 
 - An encoder stage: the maps of the four rates together are the stage's width (30 is 8 + 8 + 7 + 7). Norm and
   ReLU follow; the paper names neither, the authors' code has layer norm over all maps of a whole window. Here
-  it is over those of each voxel, on which padding has no part (twenty epochs of GL and SOL reach the same
-  with a norm over whole slices). Pooling is in plane only: the sub-volume keeps its depth (3 x 16 x 16 from 3
-  x 512 x 512).
+  it is over those of each voxel, on which padding has no part (twenty epochs of GL reached no more with a
+  norm over whole slices). Pooling is in plane only: the sub-volume keeps its depth (3 x 16 x 16 from 3 x 512
+  x 512).
 - Rate r reaches 2 r + 1 voxels: 3, 13, 25 and 37, where the paper writes 3, 9, 15 and 18. Along the limb a
   window of 3 slices leaves only the middle tap of rates 6, 12 and 18 something to see.
 - Shared weights ask for the same number of channels in both streams: the mask takes the place of the image;
@@ -29,8 +29,7 @@ Where the sources are silent or disagree, and what was chosen:
 - Refinement (Pinheiro et al. 2016): a separable convolution of the encoder's maps is added to the upsampled
   ones, norm, ReLU, and a separable convolution around which they are carried.
 - The first window comes with its own annotated masks, each later one with the prediction one slice behind
-  (unless `aligned`).
-  Without recurrence every window comes with the annotated masks of the first.
+  (unless `aligned`). Without recurrence every window comes with the annotated masks of the first.
 
 Trainings of minutes need more than the sources have; each is a setting, and the preset `paper` is without:
 

@@ -39,8 +39,9 @@ class FaultyInFloat32(TorchFunctionMode):
         places = (*names, "stride", "padding", *_AFTER_PADDING.get(func, ("dilation", "groups")))
         maps = {**kwargs, **dict(zip(places, args, strict=False))}
         given, weight = maps["input"], maps["weight"]
-        wide = all(size >= edge for size, edge in zip(given.shape[2:], weight.shape[2:], strict=True))
-        if wide and not (maps.get("groups", 1) > 1 and _largest(maps.get("dilation", 1)) > 1):
+        narrow = any(size < edge for size, edge in zip(given.shape[2:], weight.shape[2:], strict=True))
+        by_channel = maps.get("groups", 1) > 1 and weight.shape[1] == 1
+        if not (narrow or (by_channel and _largest(maps.get("dilation", 1)) > 1)):
             return func(*args, **kwargs)
         with torch.autocast(given.device.type, enabled=False):
             full = {name: value.float() for name in names if (value := maps.get(name)) is not None}

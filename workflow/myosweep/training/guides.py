@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from myosweep.errors import InputError
 from myosweep.training.lattice import Floats
-from myosweep.training.propagation import KNOWN_PART, Volume
+from myosweep.training.propagation import Volume, enough_known, part_of_known
 
 
 class NothingToPropagate(InputError):
@@ -42,10 +43,10 @@ def guiding_slices(
         No `window` neighbouring slices are annotated and show the structure.
     """
     known = np.array([fractions[:, index].sum() for index in range(fractions.shape[1])])
-    annotated = (known > KNOWN_PART * known.max()) & (known > 0)
+    annotated = enough_known(known)
     area = np.zeros(len(known))
     for index in np.flatnonzero(annotated):
-        area[index] = _part_of_known(fractions[:, index]).sum()
+        area[index] = _mask(fractions[:, index]).sum()
     runs = np.lib.stride_tricks.sliding_window_view(area, window) if len(area) >= window else area[:0]
     least = runs.min(axis=1) if len(runs) else np.zeros(1)
     if not least.max() > 0:
@@ -58,11 +59,10 @@ def guiding_slices(
         )
     first = int(least.argmax())
     chosen = np.flatnonzero(annotated) if everything else np.arange(first, first + window)
-    return {int(index): _part_of_known(fractions[:, index]) for index in chosen}
+    return {int(index): _mask(fractions[:, index]) for index in chosen}
 
 
-def _part_of_known(slices: Floats) -> NDArray[np.float32]:
-    """The structure's part of what is known of each voxel: an outlined frame is thinner than a voxel."""
-    known = slices.sum(axis=0)
-    part: NDArray[np.float32] = np.divide(slices[1], known, out=np.zeros_like(known), where=known > 0)
+def _mask(fractions: Floats) -> NDArray[np.float32]:
+    held = torch.from_numpy(np.array(fractions, dtype=np.float32))
+    part: NDArray[np.float32] = part_of_known(held[:, None])[0].numpy()
     return part

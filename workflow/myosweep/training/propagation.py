@@ -326,7 +326,7 @@ class Propagation:
         lead = max(min(lead, steps[0] - self.reach), 0)
         learned = steps[0] - lead
         ends = [lead + -(-learned * (part + 1) // self.parts) for part in range(self.parts)]
-        fed = torch.stack([_part_of_known(truth[:, :window]) for _, truth in found])
+        fed = torch.stack([part_of_known(truth[:, :window]) for _, truth in found])
         step = 0
         for end in [lead, *ends]:
             scores: list[torch.Tensor] = []
@@ -344,7 +344,7 @@ class Propagation:
                         if end > lead:
                             scores.append(self._score(network, probability, truth, fed if step else None))
                         if network.recurrence:
-                            start = _part_of_known(truth[:, :, : max(window - step, 0)])
+                            start = part_of_known(truth[:, :, : max(window - step, 0)])
                             fed = torch.cat([start, probability[:, start.shape[1] :]], dim=1)
                             fed = _passed_on(network, fed)
                         step += 1
@@ -412,12 +412,20 @@ def starting_windows(truth: torch.Tensor, window: int) -> list[int]:
 
 def _annotated(truth: torch.Tensor) -> torch.Tensor:
     """Whether each slice of (2, z, y, x) is annotated."""
-    known = truth.sum((0, 2, 3))
+    annotated: torch.Tensor = enough_known(truth.sum((0, 2, 3)))
+    return annotated
+
+
+def enough_known(known: Any) -> Any:
+    """Whether each slice counts as annotated, by how much of it is known: an array or a tensor, (slice,)."""
     return (known > KNOWN_PART * known.max()) & (known > 0)
 
 
-def _part_of_known(truth: torch.Tensor) -> torch.Tensor:
-    """The structure's part of what is known of each voxel, of (..., 2, z, y, x) the (..., z, y, x)."""
+def part_of_known(truth: torch.Tensor) -> torch.Tensor:
+    """The structure's part of what is known of each voxel, of (..., 2, z, y, x) the (..., z, y, x).
+
+    An outlined frame is thinner than a voxel.
+    """
     known = truth.sum(-4)
     return torch.where(known > 0, truth.select(-4, 1) / known.clamp(min=1e-6), known)
 
