@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from myosweep.networks import create
-from myosweep.training.device import autocast
+from myosweep.training.device import autocast, set_up_torch
 from myosweep.training.losses import segmentation_loss
 from torch import nn
 
@@ -74,6 +74,7 @@ def test_of_dilated_filters_those_by_channel_alone_are_float32() -> None:
 
 @pytest.mark.parametrize("name", ["unet", "attention_unet", "vnet", "daf3d"])
 def test_a_patch_of_32_slices_gives_the_same_gradients_whatever_lay_in_memory(name: str) -> None:
+    set_up_torch(torch.get_num_threads())
     torch.manual_seed(1)
     # Of such a patch V-Net makes maps of 2 slices, which its filters of 5 see.
     network = create(name, 2, 4, {}).train()

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from myosweep.training.cases import TrainingCase
-from myosweep.training.device import faster_precision
+from myosweep.training.device import BY_MKL, faster_precision, set_up_torch
 from myosweep.training.model import check_model
 from spindles import QUICK, train_network, write_case
+from torch.utils._python_dispatch import TorchDispatchMode
 
 CPU = torch.device("cpu")
 PROCESSOR = Path("/proc/cpuinfo")
@@ -28,3 +31,39 @@ def test_a_model_says_which_precision_automatic_was(
     train_network(cases, tmp_path, "unet", {**QUICK, "epochs": 1, "precision": "automatic"})
     used = check_model(tmp_path / "model", None, None).training_settings["precision"]
     assert used == ("bfloat16" if native else "float32")
+
+
+class Calls(TorchDispatchMode):
+    """Notes which functions torch calls, of what, on how many numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[tuple[str, torch.dtype, int]] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if args and isinstance(args[0], torch.Tensor):
+            self.found.add((func.overloadpacket.__name__, args[0].dtype, args[0].numel()))
+        return func(*args, **(kwargs or {}))
+
+
+def test_one_thread_alone_asks_first_for_each_function_of_mkl() -> None:
+    with Calls() as calls:
+        set_up_torch(2)
+    wanted = {(name, kind, 1) for name in BY_MKL for kind in (torch.float32, torch.float64)}
+    assert wanted <= calls.found
+
+
+def test_no_function_of_mkl_is_forgotten() -> None:
+    """The library exports one symbol for each function that was linked into it."""
+    library = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
+    if not library.exists():
+        pytest.skip(f"{library} is not there")
+    try:
+        found = subprocess.run(
+            ["nm", "-D", "--defined-only", str(library)], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError) as problem:
+        pytest.skip(f"the symbols of {library} cannot be listed: {problem}")
+    symbols = [line.split()[-1] for line in found.stdout.splitlines() if line]
+    linked = {name[3:-1].lower() for name in symbols if name.startswith("VMS") and name.count("_") == 1}
+    assert {"log" if name == "ln" else name for name in linked} <= set(BY_MKL)
