@@ -36,6 +36,7 @@ def test_spacing_is_one_number_or_three() -> None:
         ("step_factor", 0),
         ("keep", "first"),
         ("shadow_probability", 1.5),
+        ("move_probability", -0.1),
         ("flip_along_limb", 1),
         ("weight_decay", -0.1),
         ("epoch", 3),

@@ -123,7 +123,7 @@ GUIDED = (
 # are then the same.
 _ANNOTATED = {"annotated_percent": 12.0}
 # Turned, shifted and bent volumes mix what is hidden of a slice with what its neighbours show.
-_SLICES_STAY = {"rotation_degrees": 0.0, "scale_percent": 0.0, "shift_mm": 0.0, "elastic_mm": 0.0}
+_SLICES_STAY = {"move_probability": 0.0}
 
 
 def _sparse(percent: int, negative_labels: str) -> Member:

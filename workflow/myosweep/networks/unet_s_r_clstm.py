@@ -130,7 +130,7 @@ class Settings:
         on all; "" for none. On a hidden slice neither the structure nor the background is known, see
         `training.consistency.st_sdc`; cases to validate on keep all labels. Training turns, shifts and bends
         volumes: a slice then shows a little of its neighbours in the recording, hidden or not, unless
-        `rotation_degrees`, `scale_percent`, `shift_mm` and `elastic_mm` are 0.
+        `move_probability` is 0.
     annotated_percent
         The part of the slices on which it is annotated, evenly spread over each volume.
     """

@@ -57,6 +57,9 @@ class TrainingSettings:
         `DiceCEconf` (Gonzalez Duque 2024, part III, eq. 1.1 and 1.2).
     dice_weight, cross_entropy_weight
         Weights of the two parts of the loss, as far as it has them.
+    move_probability
+        Share of the cases that are turned, stretched, shifted and bent; the others are seen on their own
+        voxels, as in use.
     rotation_degrees, scale_percent, shift_mm
         Largest rotation (half of it about x and y), change of size per axis, and shift of a changed case.
     elastic_mm
@@ -107,6 +110,7 @@ class TrainingSettings:
     loss: str = "DiceCE"
     dice_weight: float = 1.0
     cross_entropy_weight: float = 1.0
+    move_probability: float = 0.5
     rotation_degrees: float = 10.0
     scale_percent: float = 10.0
     shift_mm: float = 6.0
@@ -161,6 +165,7 @@ _RULES: dict[str, tuple[str, Any]] = {
     "learning_rate": ("a number above 0", lambda v: _number(v) and v > 0),
     "clip_norm": ("a number above 0", lambda v: _number(v) and v > 0),
     "averaging": ("a number from 0 to below 1", lambda v: _number(v) and 0 <= v < 1),
+    "move_probability": ("a number from 0 to 1", lambda v: _number(v) and 0 <= v <= 1),
     "shadow_probability": ("a number from 0 to 1", lambda v: _number(v) and 0 <= v <= 1),
     "scale_percent": ("a number from 0 to below 100", lambda v: _number(v) and 0 <= v < 100),
     "gain_percent": ("a number from 0 to below 100", lambda v: _number(v) and 0 <= v < 100),
