@@ -38,7 +38,7 @@ def _choose_kernels() -> None:
     """Let MKL choose the kernel of each of its functions while one thread asks.
 
     It chooses at the first call. Of threads that call together one may compute by the coarsest kernel, once,
-    with errors of 1e-4 (MKL 2024.2; pytorch/pytorch issue 188792): on a busy machine one training in seven
+    with errors of 1e-4 (MKL 2024.2; told of in PyTorch #188792): on a busy machine one training in seven
     ended with other bytes.
     """
     for kind in (torch.float32, torch.float64):
