@@ -150,6 +150,11 @@ def test_limits_leave_out_those_from_whom_a_given_network_learned_elsewhere() ->
     def low(models: dict[str, list[str]]) -> list[str]:
         return [row["low_ml"] for row in rows_of(cases, results, models=models) if row["structure"] == "GM"]
 
+    splits = {
+        row["case"]: row["split"] for row in rows_of(cases, results, models={"unet": ["p3", "somebody else"]})
+    }
+    assert splits == {"p0": "test", "p1": "test", "p2": "test", "p3": "train"}
+
     three = cohort([-0.02, 0.0, 0.02])
     without = [row["low_ml"] for row in rows_of(*three) if row["structure"] == "GM"]
     assert low({"unet": ["p3", "somebody else"]})[:3] == without[:3]

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from myosweep.figures.cohort import cases_in_test, counted_rows, draw_cohort, signed, whole_volume
+from myosweep.figures.cohort import counted_rows, draw_cohort, signed, unseen_pairs, whole_volume
 from myosweep.figures.training import draw_training
 from PIL import Image
 
@@ -44,9 +44,12 @@ def metrics_table(volumes):
 
 def test_models_are_judged_on_test_cases_alone():
     volumes = volumes_table()
-    kept = counted_rows(volumes, cases_in_test(volumes))
+    kept = counted_rows(volumes, unseen_pairs(volumes))
     assert set(kept.loc[kept["source"] == "unet", "case"]) == {"p1", "p3", "p5"}
     assert set(kept.loc[kept["source"] == "labels_zoi", "case"]) == set(volumes["case"])
+    volumes.loc[(volumes["case"] == "p1") & (volumes["source"] == "unet"), "split"] = "train"
+    kept = counted_rows(volumes, unseen_pairs(volumes))
+    assert set(kept.loc[kept["source"] == "unet", "case"]) == {"p3", "p5"}
 
 
 def test_rows_of_slices_are_not_whole_volumes():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TextIO
@@ -93,8 +94,9 @@ def volume_rows(
     excluded
         Case to reason.
     models
-        The sources that are networks, and the participants from whom they learned elsewhere. Errors on cases
-        that a network was trained on say nothing about new ones, so the limits leave those out.
+        The sources that are networks, and the participants from whom they learned elsewhere: these cases'
+        split is train in a network's rows. Errors on cases that it was trained on say nothing about new ones,
+        so the limits leave those out.
 
     Returns
     -------
@@ -103,11 +105,22 @@ def volume_rows(
     """
     limits = _all_limits(cases, structures, sources, results, excluded, models)
     return [
-        _row(case, structure, source, results.get((case.case, source)), excluded, limits)
+        _row(
+            _as_seen(case, source, models),
+            structure,
+            source,
+            results.get((case.case, source)),
+            excluded,
+            limits,
+        )
         for case in cases
         for structure in structures
         for source in sources
     ]
+
+
+def _as_seen(case: Case, source: str, models: Mapping[str, Collection[str]]) -> Case:
+    return replace(case, split="train") if case.participant in models.get(source, ()) else case
 
 
 def _row(
@@ -183,7 +196,7 @@ def _all_limits(
         for structure in structures:
             pairs = []
             for case in cases:
-                learned = source in models and (case.split == "train" or case.participant in models[source])
+                learned = source in models and _as_seen(case, source, models).split == "train"
                 if case.case in excluded or learned:
                     continue
                 result = results.get((case.case, source))

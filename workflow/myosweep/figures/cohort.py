@@ -25,24 +25,31 @@ from myosweep.metrics.statistics import FEWEST_CASES, agreement
 
 LIMITS_NEED = FEWEST_CASES
 
+# Cases and the sources that never saw them.
+Unseen = set[tuple[str, str]]
+
 
 def is_model(source: str) -> bool:
     """Whether a source is a network: the names of labels start with `labels_`."""
     return not source.startswith("labels_")
 
 
-def counted_rows(table: pd.DataFrame, test_cases: set[str]) -> pd.DataFrame:
+def counted_rows(table: pd.DataFrame, unseen: Unseen) -> pd.DataFrame:
     """Rows that may be used to judge a source: all cases for labels, for models those never trained on."""
-    learned = table["source"].map(is_model).astype(bool) & ~table["case"].isin(test_cases)
-    return table[~learned]
+    counts = [
+        not is_model(source) or (case, source) in unseen
+        for case, source in zip(table["case"], table["source"], strict=True)
+    ]
+    return table[np.array(counts, dtype=bool)]
 
 
-def cases_in_test(volumes: pd.DataFrame) -> set[str]:
-    """Cases whose split is test, or that a fold of a cross-validation segmented."""
+def unseen_pairs(volumes: pd.DataFrame) -> Unseen:
+    """Case and source of rows whose split is test, or that a fold of a cross-validation segmented."""
     if "split" not in volumes:
         return set()
     split = volumes["split"].astype(str)
-    return set(volumes.loc[(split == "test") | split.str.startswith("fold"), "case"])
+    rows = volumes[(split == "test") | split.str.startswith("fold")]
+    return set(zip(rows["case"], rows["source"], strict=True))
 
 
 def draw_cohort(
@@ -69,22 +76,22 @@ def draw_cohort(
     folder = Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     names = list(structures or dict.fromkeys(volumes["structure"].dropna().astype(str)))
-    test_cases = cases_in_test(volumes)
+    unseen = unseen_pairs(volumes)
     written = []
-    if _draw_agreement(volumes, test_cases, names, folder / "agreement.png"):
+    if _draw_agreement(volumes, unseen, names, folder / "agreement.png"):
         written.append(folder / "agreement.png")
-    if _draw_accuracy(metrics, test_cases, names, folder / "accuracy.png"):
+    if _draw_accuracy(metrics, unseen, names, folder / "accuracy.png"):
         written.append(folder / "accuracy.png")
     return written
 
 
-def _draw_agreement(volumes: pd.DataFrame, test_cases: set[str], names: list[str], path: Path) -> bool:
+def _draw_agreement(volumes: pd.DataFrame, unseen: Unseen, names: list[str], path: Path) -> bool:
     table = volumes.copy()
     for needed in ("volume_ml", "reference_ml"):
         if needed not in table:
             return False
         table[needed] = pd.to_numeric(table[needed], errors="coerce")
-    table = counted_rows(table.dropna(subset=["volume_ml", "reference_ml", "source"]), test_cases)
+    table = counted_rows(table.dropna(subset=["volume_ml", "reference_ml", "source"]), unseen)
     if table.empty:
         return False
     sources = list(dict.fromkeys(table["source"]))
@@ -222,8 +229,8 @@ def whole_volume(metrics: pd.DataFrame) -> pd.DataFrame:
     return metrics[metrics["slice"].isna() | metrics["slice"].astype(str).str.strip().eq("")]
 
 
-def _draw_accuracy(metrics: pd.DataFrame, test_cases: set[str], names: list[str], path: Path) -> bool:
-    table = counted_rows(whole_volume(metrics), test_cases).copy()
+def _draw_accuracy(metrics: pd.DataFrame, unseen: Unseen, names: list[str], path: Path) -> bool:
+    table = counted_rows(whole_volume(metrics), unseen).copy()
     table["value"] = pd.to_numeric(table["value"], errors="coerce")
     panels = [("dice", "Dice", ""), ("hausdorff_95", "95 % Hausdorff distance", "mm")]
     table = table[table["metric"].isin([plain for plain, _, _ in panels]) & table["value"].notna()]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from myosweep.figures.cohort import counted_rows, is_model
+from myosweep.figures.cohort import Unseen, counted_rows, is_model
 
 # What is measured of a mask alone, or of the reference alone, says nothing of accuracy.
 WITHOUT_REFERENCE = ("volume", "exposed", "reference_volume", "area", "reference_area")
@@ -43,13 +43,11 @@ def statistic(values: pd.Series) -> Statistic | None:
     return Statistic(len(finite), float(finite.mean()), spread)
 
 
-def accuracy_tables(
-    metrics: pd.DataFrame, test_cases: set[str], structures: Sequence[str]
-) -> list[AccuracyTable]:
+def accuracy_tables(metrics: pd.DataFrame, unseen: Unseen, structures: Sequence[str]) -> list[AccuracyTable]:
     """A table for each source: labels over all cases with a reference, models over test cases alone."""
     if metrics.empty:
         return []
-    counted = counted_rows(metrics[~metrics["metric"].isin(WITHOUT_REFERENCE)], test_cases)
+    counted = counted_rows(metrics[~metrics["metric"].isin(WITHOUT_REFERENCE)], unseen)
     tables = []
     if counted.empty:
         return []

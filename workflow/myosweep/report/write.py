@@ -17,7 +17,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from myosweep.errors import InputError
-from myosweep.figures.cohort import cases_in_test, draw_cohort
+from myosweep.figures.cohort import draw_cohort, unseen_pairs
 from myosweep.figures.effort import draw_effort
 from myosweep.figures.style import PICTURES, RESOURCES, structure_colours
 from myosweep.figures.training import draw_training
@@ -142,7 +142,7 @@ def write_report(
     cases = cases_of(volumes)
     structures = list(settings.get("structures") or dict.fromkeys(volumes["structure"])) or []
     sources = [source for source in dict.fromkeys(volumes["source"]) if source]
-    test_cases = cases_in_test(volumes)
+    unseen = unseen_pairs(volumes)
     screens = rows_by_case(read_text_table(screen_tsv, (), "\t"))
     excluded = rows_by_case(read_text_table(excluded_tsv, ("case", "reason"), "\t"))
     use = (settings.get("labels") or {}).get("use")
@@ -225,7 +225,7 @@ def write_report(
         all_pages=pages,
         links=links,
         sources=sources,
-        test_cases=len(test_cases),
+        test_cases=len({case for case, _ in unseen}),
         excluded=[(name, row.get("reason", "")) for name, rows in excluded.items() for row in rows],
         statuses=_count_statuses(volumes),
         with_reference=len(
@@ -237,7 +237,7 @@ def write_report(
         named=NAMED_PER_KIND,
         montages=with_pictures[:MONTAGES_ON_INDEX],
         montage_total=len(with_pictures),
-        accuracy=accuracy_tables(metrics, test_cases, structures),
+        accuracy=accuracy_tables(metrics, unseen, structures),
         cohort=cohort,
         curves=curves,
         effort=effort,
