@@ -137,6 +137,26 @@ def test_a_moved_image_keeps_its_speckle() -> None:
     assert np.mean(kept) > 0.8
 
 
+@pytest.mark.parametrize(("thick", "mixed"), [(6.0, True), (6.1, False)])
+def test_thick_slices_are_not_mixed(thick: float, mixed: bool) -> None:
+    """Slices of a grey level of their own, whose middle is labelled on every second one."""
+    levels = np.arange(1, 13, dtype=np.float32)
+    image = np.zeros((1, 12, 32, 32), np.float32)
+    image[:] = levels[:, None, None]
+    part = np.zeros((12, 32, 32), np.uint8)
+    part[::2, 8:24, 8:24] = 255
+    sample = Sample("a", image, np.stack([255 - part, part]), np.zeros(1, np.float32))
+    settings = TrainingSettings(
+        spacing_mm=(2, 2, thick), move_probability=1, gain_percent=0, shadow_probability=0
+    )
+    for seed in range(5):
+        moved = augment(sample, settings, generator(seed))
+        inside = moved.channels[0, :, 12:20, 12:20]
+        own = np.abs(inside - levels[:, None, None]) < 1e-3
+        assert own.all() != mixed
+        assert bool((moved.target[1, 1::2] > 0).any()) == mixed
+
+
 @pytest.mark.parametrize("share", [0, 0.5, 1])
 def test_of_so_many_cases_no_voxel_is_interpolated(tmp_path: Path, share: float) -> None:
     sample = load(tmp_path)

@@ -15,6 +15,8 @@ from myosweep.training.settings import TrainingSettings
 
 # Distance of the points that an elastic deformation moves: about a muscle's radius.
 CONTROL_POINTS_MM = 32.0
+# Slices thicker than so many of their voxels are not mixed; nnU-Net's number (Isensee et al. 2021).
+THICK = 3.0
 
 
 def augment(
@@ -27,8 +29,10 @@ def augment(
 
     Between voxels the image is a cubic spline, and not every limb is moved: linear interpolation leaves less
     speckle and fainter borders than there are in any limb that the network is asked for, and of a network
-    that had seen no other the muscles came out too large at their ends. Mirrored along x is half of the cases
-    where `exchanged` names the two classes that then change places, no case otherwise.
+    that had seen no other the muscles came out too large at their ends. What thick slices hold moves within
+    them alone, rotated about x or y as a shear: half of one slice and half of the next is seen in no limb.
+    Mirrored along x is half of the cases where `exchanged` names the two classes that then change places, no
+    case otherwise.
     """
     moved = random.random() < settings.move_probability
     channels, target = (
@@ -50,6 +54,8 @@ def _move(
     sample: Sample, settings: TrainingSettings, random: np.random.Generator
 ) -> tuple[Floats, NDArray[np.uint8]]:
     points = _affine(sample.shape, settings, random) + _bend(sample.shape, settings, random)
+    if settings.spacing[2] > THICK * max(settings.spacing[:2]):
+        points[..., 0] = np.arange(sample.shape[0])[:, None, None]
     # grid_sample wants (x, y, z) from -1 to 1 between the centres of the outermost voxels.
     last = np.maximum(np.asarray(sample.shape) - 1, 1)
     places = torch.from_numpy((2 * points / last - 1)[..., ::-1].astype(np.float32))

@@ -59,7 +59,8 @@ class TrainingSettings:
         Weights of the two parts of the loss, as far as it has them.
     move_probability
         Share of the cases that are turned, stretched, shifted and bent; the others are seen on their own
-        voxels, as in use.
+        voxels, as in use. Where voxels are more than three times longer along z than across, only within
+        slices.
     rotation_degrees, scale_percent, shift_mm
         Largest rotation (half of it about x and y), change of size per axis, and shift of a changed case.
     elastic_mm
