@@ -1,6 +1,6 @@
-"""What networks reach on simulated legs that they never saw: a cohort of twenty, trained by the workflow.
+"""What networks reach on simulated legs that they never saw: a cohort of forty, trained by the workflow.
 
-    python benchmarks/networks.py FOLDER [--models ifssnet unet_s_r_clstm] [--legs 20] [--fresh 10]
+    python benchmarks/networks.py FOLDER [--models ifssnet unet_s_r_clstm] [--legs 40] [--fresh 10]
         [--cores 2]
 
 Legs differ in anatomy, motion and noise; the first eight are those of the default run. One in five is tested
@@ -25,8 +25,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 ANNOTATED = {"deep": "SOL", "superficial": "GM,GL"}
 SWEEPS = 4
 SETTINGS = {
-    "ifssnet": {"epochs": 120},
-    "unet_s_r_clstm": {"epochs": 20, "precision": "automatic", "threads": 1},
+    "ifssnet": {"epochs": 40},
+    "unet_s_r_clstm": {"epochs": 12, "precision": "automatic", "threads": 1},
 }
 
 
@@ -88,7 +88,7 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--models", nargs="+", default=["ifssnet", "unet_s_r_clstm"])
-    parser.add_argument("--legs", type=int, default=20)
+    parser.add_argument("--legs", type=int, default=40)
     parser.add_argument("--fresh", type=int, default=10)
     parser.add_argument("--cores", type=int, default=2)
     chosen = parser.parse_args()
