@@ -87,6 +87,18 @@ def test_training_beyond_memory_is_refused_before_volumes_are_read(
     checks.check_training_memory([case], "unet_s_r_clstm", 1, 4, TrainingSettings(spacing_mm=edge))
 
 
+def test_a_step_beyond_memory_is_refused_before_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "machine_memory", lambda: 300_000)
+    monkeypatch.setattr(Run, "_step", lambda *_: pytest.fail("a step was made"))
+    with pytest.raises(InputError, match=r"(?s)a step on .* voxels needs at least .* MiB") as caught:
+        run([write_case(tmp_path, 0, "train")], tmp_path)
+    assert "training of unet_s_r_clstm" in str(caught.value)
+    assert "spacing_mm (now [4.0, 4.0, 4.0]" in caught.value.remedy
+    assert not (tmp_path / "model").exists()
+
+
 def test_memory_that_ends_in_a_step_names_the_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

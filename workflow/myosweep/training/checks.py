@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import nn
 
 from myosweep.errors import InputError
 from myosweep.io.volumes import read_grid
@@ -16,8 +17,11 @@ from myosweep.progress import announce
 from myosweep.training.cases import TrainingCase
 from myosweep.training.data import Sample
 from myosweep.training.lattice import Lattice
+from myosweep.training.objectives import Objective
 from myosweep.training.propagation import starting_windows
+from myosweep.training.rehearsal import bytes_held
 from myosweep.training.settings import TrainingSettings
+from myosweep.training.views import View
 
 
 def check_training_memory(
@@ -37,6 +41,20 @@ def check_training_memory(
         f"training on {len(used)} volumes, this one of {counts[largest] / 1e6:.0f} million voxels of "
         f"{' x '.join(f'{edge:g}' for edge in options.spacing)} mm,",
         f"set segmentation.{network}.spacing_mm to {fits} or more",
+    )
+
+
+def check_step_memory(
+    network: str, module: nn.Module, objective: Objective, view: View, classes: int, remedy: str
+) -> None:
+    """Refuse a training of which what a single step holds for its gradients does not fit."""
+    options = view.options
+    held = bytes_held(module, objective, view.shape, view.seen + options.position, classes)
+    check_memory(
+        held // 2 if options.precision == "bfloat16" else held,
+        f"training of {network}",
+        f"a step on {' x '.join(map(str, view.shape))} voxels",
+        remedy,
     )
 
 

@@ -25,6 +25,7 @@ from myosweep.training.checks import (
     check_pair,
     check_presence,
     check_starts,
+    check_step_memory,
     check_training_memory,
     less_memory,
 )
@@ -144,6 +145,8 @@ def train(
         start.give(module)
         module = lay_out(module.to(device))
         objective = objective_of(network, network_settings, options)
+        if device.type == "cpu":
+            check_step_memory(network, module, objective, view, len(structures) + 1, remedy)
         run = Run(network, module, objective, options, view, device, seed, list(structures), checkpoint_dir)
         run.resume(
             _fingerprint(

@@ -48,6 +48,12 @@ class Objective(Protocol):
         Which optimiser, and a scalar. Nothing, where nothing can be learned.
         """
 
+    def rehearse(self, network: nn.Module, channels: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """What of the network a loss's gradient flows through, or a part of it, for tensors without data.
+
+        They lie on the device meta and have the shapes that `losses` takes.
+        """
+
 
 @runtime_checkable
 class Growing(Protocol):
@@ -92,6 +98,11 @@ class WholeVolume:
                 cross_entropy_weight=self.cross_entropy_weight,
             ),
         )
+
+    def rehearse(self, network: nn.Module, channels: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """The loss."""
+        _, loss = next(self.losses(network, channels, target, None))
+        return loss
 
 
 def objective_of(network: str, settings: dict[str, Any], options: TrainingSettings) -> Objective:
