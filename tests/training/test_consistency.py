@@ -89,7 +89,7 @@ def gradient_of(target: torch.Tensor, structure: int, seed: int, **options: str)
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10_000))
-def test_the_negative_prior_pushes_down_exactly_where_other_structures_are(seed: int) -> None:
+def test_a_network_of_one_structure_is_pushed_down_exactly_where_others_are(seed: int) -> None:
     # A network of GM alone sees the others as background; so the gradient is GM's and nothing else's.
     others = torch.tensor([1.0, 1, 0, 0, 1, 0])
     target = torch.stack([others, torch.zeros(6)])[None, :, None, None, :]

@@ -94,15 +94,14 @@ def test_more_is_drawn_than_three_frames_and_the_best_are_taken() -> None:
     fractions[1, 2:8, :, :2] = 1
     fractions[1, 4:7, :, :3] = 1
     fractions[0] = 1 - fractions[1]
-    assert sorted(guiding_slices(fractions, 3, everything=False)) == [4, 5, 6]
-    assert sorted(guiding_slices(fractions, 3, everything=True)) == list(range(9))
+    assert sorted(guiding_slices(fractions, 3)) == [4, 5, 6]
 
 
 def test_a_frame_counts_whole_however_thin_it_is() -> None:
     fractions = np.zeros((2, 5, 4, 4), dtype=np.float32)
     fractions[1, 1:4, 1:3] = 0.2
     fractions[0, 1:4] = 0.2 - fractions[1, 1:4]
-    masks = guiding_slices(fractions, 3, everything=False)
+    masks = guiding_slices(fractions, 3)
     assert sorted(masks) == [1, 2, 3]
     assert all(np.array_equal(mask, fractions[1, 2] > 0) for mask in masks.values())
 
@@ -113,7 +112,7 @@ def test_frames_at_the_network_s_spacing_are_always_enough(first: int, step: int
     dense = np.zeros((2, 40, 3, 3), dtype=np.float32)
     dense[1, first : first + 2 * step + 1] = 1
     fractions = dense.reshape(2, 10, 4, 3, 3).mean(axis=2)
-    masks = guiding_slices(fractions, 3, everything=False)
+    masks = guiding_slices(fractions, 3)
     assert all(np.array_equal(mask, np.ones((3, 3))) for mask in masks.values())
 
 
@@ -133,7 +132,28 @@ def test_frames_too_far_apart_are_refused_with_the_distance_to_draw_at(model: Pa
     with pytest.raises(InputError, match="labels on a few slices"):
         predict(model_folders(model, STRUCTURES), image, None, "right", None)
     with pytest.raises(NothingToPropagate):
-        guiding_slices(np.zeros((2, 2, 4, 4), dtype=np.float32), 3, everything=False)
+        guiding_slices(np.zeros((2, 2, 4, 4), dtype=np.float32), 3)
+
+
+def test_decremental_training_adds_volumes_and_knows_few_slices(
+    cases: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """64 slices of 1 mm are 16 of 4 mm; of two volumes' 32 a fifth are six, a window for each."""
+    seen: list[tuple[int, str]] = []
+    known: list[int] = []
+    step = Run._step
+
+    def noted(self: Run, epoch: int, sample: Any, number: int) -> float:
+        seen.append((epoch, sample.case))
+        known.append(int(sample.target.any((0, 2, 3)).sum()))
+        return step(self, epoch, sample, number)
+
+    monkeypatch.setattr(Run, "_step", noted)
+    model = learn(cases, tmp_path, "SOL", supervision="decremental", annotated_percent=20, epochs=4)
+    one, other = cases[0].case, cases[1].case
+    assert sorted(seen) == [(0, one), (0, one), *((e, name) for e in (1, 2, 3) for name in (one, other))]
+    assert set(known) == {3}
+    assert (model / "SOL" / "weights.safetensors").exists()
 
 
 def test_a_training_without_a_window_to_start_from_is_refused(cases: list[Any], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -301,13 +302,40 @@ def test_pseudo_labels_are_the_window_before_where_nothing_is_annotated() -> Non
 
 def test_no_gradient_passes_through_pseudo_labels() -> None:
     network, objective = network_of(supervision="decremental")
+    assert objective.pseudo_labels
+    probability, before = (torch.rand(2, 3, 4, 4, requires_grad=True) for _ in range(2))
+    objective._score(network, probability, torch.zeros(2, 2, 3, 4, 4), before).sum().backward()  # type: ignore[no-untyped-call]
+    assert probability.grad is not None
+    assert probability.grad.abs().min() > 0
+    assert before.grad is None
+
+
+@pytest.mark.parametrize("recurrence", [True, False])
+def test_pseudo_labels_are_what_was_predicted_and_not_what_was_given(
+    monkeypatch: pytest.MonkeyPatch, recurrence: bool
+) -> None:
+    """Without recurrence every window is fed the given masks: still each follows the window before it."""
+    network, objective = network_of(supervision="decremental", recurrence=recurrence, parts=1)
     image, target = spindle()
     target = target.clone()
     target[:, :, 7:] = 0
-    assert objective.pseudo_labels
-    for _, loss in objective.losses(network, image, target):
-        loss.backward()  # type: ignore[no-untyped-call]
-        assert torch.isfinite(loss)
+    scored: list[tuple[torch.Tensor, torch.Tensor | None]] = []
+    monkeypatch.setattr(
+        Propagation,
+        "_score",
+        lambda _self, _network, found, _truth, before: scored.append((found, before)) or found.mean()[None],
+    )
+    list(objective.losses(network, image, target))
+    assert scored[0][1] is None
+    for (found, _), (after, before) in pairwise(scored[3:]):
+        assert before is not None
+        torch.testing.assert_close(before[: len(after)], found[: len(after)])
+
+
+@pytest.mark.parametrize(("supervision", "seen"), [("fixed", [3] * 6), ("decremental", [1, 2, 3, 3, 3, 3])])
+def test_volumes_are_added_while_their_annotations_decrease(supervision: str, seen: list[int]) -> None:
+    _, objective = network_of(supervision=supervision)
+    assert [objective.volumes(epoch / 6, 3) for epoch in range(6)] == seen
 
 
 def test_nothing_annotated_is_no_update() -> None:

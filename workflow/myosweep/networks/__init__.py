@@ -116,7 +116,8 @@ def check_patch(name: str, settings: dict[str, Any], patch: Sequence[int], where
 def create(name: str, in_channels: int, out_channels: int, settings: dict[str, Any]) -> nn.Module:
     """Build a network with fresh weights, drawn from torch's generator.
 
-    It maps float32 (case, in_channels, z, y, x) to logits (case, out_channels, z, y, x).
+    It maps float32 (case, in_channels, z, y, x) to logits (case, out_channels, z, y, x); a guided one takes
+    a window of slices and the masks that were fed back, (case, slice, y, x).
 
     Raises
     ------

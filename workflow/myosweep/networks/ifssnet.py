@@ -28,6 +28,10 @@ Where the sources are silent or disagree, and what was chosen:
   Its two directions are added to its input.
 - Refinement (Pinheiro et al. 2016): a separable convolution of the encoder's maps is added to the upsampled
   ones, norm, ReLU, and a separable convolution around which they are carried.
+- Decremental supervision: "we progressively add volumes to the training set, each time requiring fewer
+  annotations" (thesis II.2.3), which does not say when. They are added in the order of the table of cases and
+  at equal distances over the first half of the epochs, each of which has as many steps as there are volumes
+  in all, so that `fixed` has the same number.
 - The first window comes with its own annotated masks, each later one with the prediction one slice behind
   (unless `aligned`). Without recurrence every window comes with the annotated masks of the first.
 
@@ -105,7 +109,7 @@ _PAPER: dict[str, Any] = {
     "dropout": (0.1, 0.4, 0.1),
 }
 # The thesis's variants (II.2.4) and the ablations of its tables. Of Seg-Net its results also say that it does
-# not propagate: for that reading set `recurrence` to false besides.
+# not propagate: `recurrence: false` besides comes near that reading, but shows the given masks everywhere.
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": _PAPER,
     "pgnet": {"memory": "none"},
@@ -284,6 +288,7 @@ def objective(settings: Settings, options: TrainingSettings) -> Propagation:
         parts=settings.parts,
         l2=settings.l2,
         pseudo_labels=settings.supervision != "full",
+        adding=settings.supervision == "decremental",
         starts=settings.starts,
         reach=settings.reach,
         lead=settings.lead,

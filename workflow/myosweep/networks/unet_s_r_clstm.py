@@ -13,7 +13,8 @@ and st-SDC with negative labels (`training.consistency`). Its ablation (MICCAI t
 time to a U-Net: S, separable in place of full convolutions; R, the second decoder; CLSTM, the memory.
 `PRESETS` holds the three smaller ones.
 
-Where the defaults are not the source's, which the preset `paper` has. It learned from 29 limbs of 300 x 400
+Where the defaults are not the source's, which the preset `paper` has at the voxels that it is given: set
+`spacing_mm` to those of your recordings for the source's. It learned from 29 limbs of 300 x 400
 pixels; a handful of limbs of 80 x 80 pixels asks for less.
 
 - Batch norm with the statistics of the window in evaluation, too. The slices of a window are neighbours of
@@ -44,6 +45,9 @@ Where the source is silent, and what was chosen.
   position) are seen and not reconstructed.
 - T, the slices of one sequence, is not given; volumes had 140, and `paper` takes so many. `window` slices are
   learned from at a time, the memory's state goes on from window to window, and gradients end there.
+- Weights are averaged over steps, the learning rate falls as a cosine after a warm-up, the network is told
+  each voxel's distance from the middle (`position`), and the Dice index has a small number added to both its
+  sides (`training.consistency`): settings of all trainings here, in `paper`, too.
 - The order of the two updates: the image first, the segmentation last.
 - Which masks of a muscle are missing where a part of a sequence is annotated alone (MICCAI table 2). Here
   those that are left lie at equal distances over all slices of a volume, as an expert would spread them

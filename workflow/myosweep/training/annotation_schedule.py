@@ -48,7 +48,7 @@ def annotation_counts(slices: Sequence[int], supervision: str, percent: float, w
     Parameters
     ----------
     slices
-        Slices of each training volume, in the order of training.
+        Slices of each training volume, in the order in which they are added to the training.
     supervision
         `full`, `decremental`, or `fixed` (the same share of each volume).
     percent

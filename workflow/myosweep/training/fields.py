@@ -25,7 +25,7 @@ Place = tuple[int, int, int]
 def guided_box(fractions: Volume, window: int) -> Box | None:
     """Rows and columns of the masks that guide a network (see `guides.guiding_slices`); None without any."""
     try:
-        masks = guiding_slices(fractions, window, everything=False)
+        masks = guiding_slices(fractions, window)
     except NothingToPropagate:
         return None
     covered = np.any([mask > 0 for mask in masks.values()], axis=0)

@@ -16,9 +16,11 @@ class NothingToPropagate(InputError):
 
 
 def guiding_slices(
-    fractions: Volume, window: int, *, everything: bool, where: str = "annotated slices"
+    fractions: Volume, window: int, *, where: str = "annotated slices"
 ) -> dict[int, NDArray[np.float32]]:
-    """The masks that guide a network.
+    """The masks that guide a network: where an expert would annotate first.
+
+    Those are the `window` neighbouring slices on which the least cross-section of the structure is largest.
 
     Parameters
     ----------
@@ -27,9 +29,6 @@ def guiding_slices(
         array, or what reads slices when it is asked.
     window
         Slices that the network starts from.
-    everything
-        Whether all annotated slices guide it, or the `window` neighbouring ones alone on which the least
-        cross-section of the structure is largest: where an expert would annotate first.
     where
         What to name where there are none.
 
@@ -58,8 +57,7 @@ def guiding_slices(
             "it is thick",
         )
     first = int(least.argmax())
-    chosen = np.flatnonzero(annotated) if everything else np.arange(first, first + window)
-    return {int(index): _mask(fractions[:, index]) for index in chosen}
+    return {index: _mask(fractions[:, index]) for index in range(first, first + window)}
 
 
 def _mask(fractions: Floats) -> NDArray[np.float32]:

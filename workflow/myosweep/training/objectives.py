@@ -62,6 +62,9 @@ class Growing(Protocol):
     def at(self, done: float) -> Objective:
         """The objective after this part of the training's epochs, 0 to 1."""
 
+    def volumes(self, done: float, count: int) -> int:
+        """How many of `count` volumes, from the first, are learned from after this part."""
+
 
 @dataclass(frozen=True)
 class WholeVolume:

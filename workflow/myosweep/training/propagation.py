@@ -248,6 +248,8 @@ class Propagation:
         Parts of a strand.
     l2
         Factor of the sum of squared weights; those of the loss are not among them.
+    adding
+        Whether the volumes of a training are added one after the other over its first half.
     pseudo_labels
         Whether a slice without labels follows the network's own prediction of the window before, place by
         place (thesis II.2.3; the paper's fig. 5): made binary at .5, no gradient through it. Otherwise it has
@@ -266,6 +268,7 @@ class Propagation:
     parts: int = 2
     l2: float = 1e-5
     pseudo_labels: bool = False
+    adding: bool = False
     starts: int = 1
     reach: int = 0
     lead: int = 0
@@ -278,6 +281,10 @@ class Propagation:
         learns to find nothing.
         """
         return replace(self, lead=round(self.lead * min(2 * done, 1.0)))
+
+    def volumes(self, done: float, count: int) -> int:
+        """How many of the training's volumes are learned from after this part of it, 0 to 1."""
+        return min(1 + int(2 * done * count), count) if self.adding else count
 
     def parameters(self, network: nn.Module) -> list[list[nn.Parameter]]:
         """One list: one optimiser holds the network and the weights of the loss."""
@@ -337,6 +344,7 @@ class Propagation:
         learned = steps[0] - lead
         ends = [lead + -(-learned * (part + 1) // self.parts) for part in range(self.parts)]
         fed = torch.stack([part_of_known(truth[:, :window]) for _, truth in found])
+        before: torch.Tensor | None = None
         step = 0
         for end in [lead, *ends]:
             scores: list[torch.Tensor] = []
@@ -349,14 +357,14 @@ class Propagation:
                     images = torch.stack([image[:, span] for image, _ in found[:alive]])
                     for maps in _encode_steps(network, images, stop - step):
                         truth = torch.stack([truth[:, step : step + window] for _, truth in found[:alive]])
-                        fed = fed[:alive]
-                        probability = _probability(network, maps, fed)
+                        probability = _probability(network, maps, fed[:alive])
                         if end > lead:
-                            scores.append(self._score(network, probability, truth, fed if step else None))
+                            scores.append(self._score(network, probability, truth, before))
+                        start = part_of_known(truth[:, :, : max(window - step, 0)])
+                        before = torch.cat([start, probability[:, start.shape[1] :]], dim=1)
+                        before = _passed_on(network, before)
                         if network.recurrence:
-                            start = part_of_known(truth[:, :, : max(window - step, 0)])
-                            fed = torch.cat([start, probability[:, start.shape[1] :]], dim=1)
-                            fed = _passed_on(network, fed)
+                            fed = before
                         step += 1
             if scores:
                 yield 0, 1 - torch.cat(scores).mean() + self.l2 * _squares(network)
@@ -389,7 +397,7 @@ class Propagation:
         known, target = truth.sum(1), truth[:, 1]
         smooth = SMOOTH * target[0].numel()
         if self.pseudo_labels and before is not None:
-            target = target + (1 - known) * (before.detach() > 0.5)
+            target = target + (1 - known) * (before[: len(known)].detach() > 0.5)
             known = torch.ones_like(known)
         if network.balance is None:
             return squared_dice(probability, target, known, smooth=smooth)

@@ -153,9 +153,17 @@ class Run:
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate
-        count = len(learned)
-        order = generator(self.seed, "order", epoch).permutation(count * self.options.patches)
-        losses = [self._step(epoch, learned[index % count], int(index // count)) for index in order]
+        shown = len(learned)
+        if isinstance(self.objective, Growing):
+            shown = self.objective.volumes(epoch / self.options.epochs, shown)
+        order = generator(self.seed, "order", epoch).permutation(len(learned) * self.options.patches)
+        losses = []
+        told = time.monotonic()
+        for step, index in enumerate(order):
+            losses.append(self._step(epoch, learned[index % shown], int(index // shown)))
+            if time.monotonic() - told >= SECONDS_BETWEEN_LINES:
+                told = time.monotonic()
+                announce(f"epoch {epoch + 1}, step {step + 1} of {len(order)}: loss {np.mean(losses):.4f}")
         row: Row = {"epoch": epoch + 1, "learning_rate": rate, "loss": float(np.mean(losses))}
         scores = np.array([self._score(sample) for sample in validation]).reshape(-1, len(self.structures))
         means = [mean_of(column) for column in scores.T]
@@ -188,7 +196,7 @@ class Run:
             length = nn.utils.clip_grad_norm_(weights, self.options.clip_norm)
             value = float(loss.detach())
             if not (math.isfinite(value) and math.isfinite(float(length))):
-                which = f", time {number + 1}" if self.options.patches > 1 else ""
+                which = f", time {number + 1}" if number or self.options.patches > 1 else ""
                 raise InputError(
                     f"case {sample.case}, epoch {epoch + 1}{which}",
                     f"loss {value} and a gradient of length {float(length)}; the image lies in "

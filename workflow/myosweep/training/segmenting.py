@@ -22,7 +22,6 @@ def probabilities(
     device: torch.device,
     fractions: Floats | None = None,
     *,
-    everything: bool = False,
     patch: Sequence[int] | None = None,
 ) -> Floats:
     """Probabilities of the classes.
@@ -39,8 +38,6 @@ def probabilities(
         Where it computes.
     fractions
         For a guided network the case's labels, see `guides.guiding_slices`.
-    everything
-        Whether all annotated slices guide it.
     patch
         Voxels along (z, y, x) of the windows through which a network that was trained on patches sees.
 
@@ -50,7 +47,7 @@ def probabilities(
     """
     if is_guided(name):
         assert fractions is not None
-        given = guiding_slices(fractions, int(network.window), everything=everything)  # type: ignore[arg-type]
+        given = guiding_slices(fractions, int(network.window))  # type: ignore[arg-type]
         result: Floats = module_of(name).segment(network, channels, given)
         return result
     if patch is not None:

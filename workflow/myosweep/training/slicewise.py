@@ -50,7 +50,7 @@ def probability_slices(
     module = module_of(name)
     if is_guided(name):
         assert fractions is not None
-        given = guiding_slices(fractions, int(network.window), everything=False)  # type: ignore[arg-type]
+        given = guiding_slices(fractions, int(network.window))  # type: ignore[arg-type]
         yield from module.segment_slices(network, channels, given)
     elif patch is not None:
         yield from slide_slices(network, channels, patch, device, overlap)
