@@ -46,8 +46,3 @@ class DeepSupervision:
             for weight, logits in zip(self.weights, several.outputs(channels), strict=True)
         ]
         yield 0, torch.stack(terms).sum()
-
-    def rehearse(self, network: nn.Module, channels: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """The loss."""
-        _, loss = next(self.losses(network, channels, target))
-        return loss

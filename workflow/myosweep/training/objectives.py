@@ -48,10 +48,15 @@ class Objective(Protocol):
         Which optimiser, and a scalar. Nothing, where nothing can be learned.
         """
 
-    def rehearse(self, network: nn.Module, channels: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """What of the network a loss's gradient flows through, or a part of it, for tensors without data.
 
-        They lie on the device meta and have the shapes that `losses` takes.
+@runtime_checkable
+class Rehearsing(Protocol):
+    """An objective whose losses look at values, and so cannot be had of tensors without data."""
+
+    def rehearse(self, network: nn.Module, channels: torch.Tensor) -> None:
+        """Compute what of the network a loss's gradient flows through, or a part of it.
+
+        Channels lie on the device meta and have the shape that `losses` takes.
         """
 
 
@@ -101,11 +106,6 @@ class WholeVolume:
                 cross_entropy_weight=self.cross_entropy_weight,
             ),
         )
-
-    def rehearse(self, network: nn.Module, channels: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """The loss."""
-        _, loss = next(self.losses(network, channels, target, None))
-        return loss
 
 
 def objective_of(network: str, settings: dict[str, Any], options: TrainingSettings) -> Objective:

@@ -316,7 +316,7 @@ class Propagation:
         for _ in range(self.starts):
             yield from self._from_one_start(network, channels, target)
 
-    def rehearse(self, network: nn.Module, channels: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def rehearse(self, network: nn.Module, channels: torch.Tensor) -> None:
         """As many windows as a part has on both ways together, side by side."""
         window = int(network.window)  # type: ignore[arg-type]
         count = channels.shape[2] - window + 1
@@ -324,7 +324,7 @@ class Propagation:
         windows = channels[:, :, :window].repeat(-(-learned // self.parts), 1, 1, 1, 1)
         with same_weights(network):
             (maps,) = _encode_steps(network, windows, 1)
-            return _probability(network, maps, windows[:, 0])
+            _probability(network, maps, windows[:, 0])
 
     def _from_one_start(
         self, network: nn.Module, channels: torch.Tensor, target: torch.Tensor

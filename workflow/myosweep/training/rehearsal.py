@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from myosweep.training.objectives import Objective
+from myosweep.training.objectives import Objective, Rehearsing
 
 
 def bytes_held(
@@ -40,11 +40,12 @@ def bytes_held(
 
     with saved_tensors_hooks(keep, lambda tensor: tensor):
         channels, target = (torch.empty(1, count, *shape, device="meta") for count in (seen, classes))
-        graph = objective.rehearse(bare, channels, target)
+        if isinstance(objective, Rehearsing):
+            objective.rehearse(bare, channels)
+        else:
+            next(objective.losses(bare, channels, target, None))
     weights = {_address(weight) for weight in bare.parameters()}
-    held = sum(tensor.untyped_storage().nbytes() for at, tensor in saved.items() if at not in weights)
-    del graph
-    return held
+    return sum(tensor.untyped_storage().nbytes() for at, tensor in saved.items() if at not in weights)
 
 
 def _address(tensor: torch.Tensor) -> int:

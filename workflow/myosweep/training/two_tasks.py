@@ -63,10 +63,8 @@ class TwoTasks:
                 assert result.segmentation is not None
                 yield 0, st_sdc(result.segmentation, truth, negative_labels=self.negative_labels)
 
-    def rehearse(self, network: nn.Module, channels: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def rehearse(self, network: nn.Module, channels: torch.Tensor) -> None:
         """The segmentation of one window."""
         whole = cast(TwoDecoders, network)
         _, window = next(iter(whole.windows(channels)))
-        found = whole.run(window, None, segment=True).segmentation
-        assert found is not None
-        return found
+        whole.run(window, None, segment=True)
