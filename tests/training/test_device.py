@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,18 @@ class Calls(TorchDispatchMode):
         if args and isinstance(args[0], torch.Tensor):
             self.found.add((func.overloadpacket.__name__, args[0].dtype, args[0].numel()))
         return func(*args, **(kwargs or {}))
+
+
+def test_numbers_too_small_for_their_precision_are_zero_in_every_thread() -> None:
+    """In a process of its own: torch starts its threads once."""
+    program = (
+        "import torch\n"
+        "from myosweep.training.device import set_up_torch\n"
+        "set_up_torch(2)\n"
+        "print(float((torch.full((2, 1_000_000), 1e-38) * 0.1).max()))\n"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert told.stdout == "0.0\n"
 
 
 def test_one_thread_alone_asks_first_for_each_function_of_mkl() -> None:
