@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import torch
 from torch import nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 Triple = tuple[int, int, int]
@@ -121,20 +123,69 @@ class Conv(nn.Module):
         middle: int,
         cases: int,
     ) -> torch.Tensor:
-        def filtered(source: torch.Tensor, tap: int, bias: torch.Tensor | None = None) -> torch.Tensor:
-            kernel = weights[tap]
-            return functional.conv2d(
-                source, kernel, bias, padding=padding, dilation=self.rate, groups=len(kernel)
-            )
+        kind = torch.promote_types(slices.dtype, torch.float32)
+        shifts = [(tap - middle) * self.rate * cases for tap in range(len(weights))]
+        result: torch.Tensor = _ByChannel.apply(  # type: ignore[no-untyped-call]
+            slices.to(kind), padding, self.rate, shifts, *[weight.to(kind) for weight in weights]
+        )
+        return result if self.bias is None else result + self.bias[:, None, None]
 
-        result = filtered(slices, middle, self.bias)
-        for tap in range(len(weights)):
-            shift = (tap - middle) * self.rate * cases
-            if shift > 0:
-                result = result + functional.pad(filtered(slices[shift:], tap), (0,) * 7 + (shift,))
-            elif shift < 0:
-                result = result + functional.pad(filtered(slices[:shift], tap), (0,) * 6 + (-shift, 0))
+
+class _ByChannel(torch.autograd.Function):
+    """Each channel filtered by itself: for each tap along the limb a 2D filter of slices so far ahead.
+
+    What a tap adds goes where it belongs, forwards and backwards. Left to autograd it is padded with zeros
+    first and then added, and a training step takes a tenth more. In float32 at least.
+    """
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any,
+        slices: torch.Tensor,
+        padding: tuple[int, int],
+        rate: int,
+        shifts: list[int],
+        *weights: torch.Tensor,
+    ) -> torch.Tensor:
+        ctx.save_for_backward(slices, *weights)
+        ctx.padding, ctx.rate, ctx.shifts = padding, rate, shifts
+        groups = slices.shape[1]
+        middle = shifts.index(0)
+        # There is no autocast of tensors without data.
+        with nullcontext() if slices.is_meta else torch.autocast(slices.device.type, enabled=False):
+            result = functional.conv2d(slices, weights[middle], padding=padding, dilation=rate, groups=groups)
+            for shift, weight in zip(shifts, weights, strict=True):
+                if shift:
+                    source, place = _shifted(len(slices), shift)
+                    result[place] += functional.conv2d(
+                        slices[source], weight, padding=padding, dilation=rate, groups=groups
+                    )
         return result
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, of_result: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+        slices, *weights = ctx.saved_tensors
+        wanted = [ctx.needs_input_grad[0], any(ctx.needs_input_grad[4:]), False]
+        of_slices: torch.Tensor | None = None
+        of_weights: list[torch.Tensor | None] = [None] * len(weights)
+        # The middle tap first, whose gradient has all slices.
+        for tap in sorted(range(len(weights)), key=lambda tap: abs(ctx.shifts[tap])):
+            source, place = _shifted(len(slices), ctx.shifts[tap])
+            part, of_weights[tap], _ = torch.ops.aten.convolution_backward(
+                *(of_result[place], slices[source], weights[tap], None),
+                *([1, 1], ctx.padding, [ctx.rate] * 2, False, [0, 0], slices.shape[1], wanted),
+            )
+            if of_slices is None:
+                of_slices = part
+            elif part is not None:
+                of_slices[source] += part
+        return of_slices, None, None, None, *of_weights
+
+
+def _shifted(count: int, shift: int) -> tuple[slice, slice]:
+    """Of `count` slices those that a tap sees, and those to which it adds what it makes of them."""
+    return slice(max(shift, 0), count + min(shift, 0)), slice(max(-shift, 0), count - max(shift, 0))
 
 
 @contextmanager
