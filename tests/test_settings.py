@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -235,9 +236,40 @@ def test_a_needed_key_that_is_missing(key: str) -> None:
     assert f"{key}: " in problem.remedy
 
 
-def test_a_pretrained_model_may_have_any_name(tmp_path: Any) -> None:
-    segmentation = {"models": ["ours"], "pretrained": {"ours": str(tmp_path)}}
-    assert read_settings({**NEEDED, "segmentation": segmentation})["segmentation"]["models"] == ["ours"]
+def write_given(folder: Path, structures: dict[str, int], channels: list[str]) -> None:
+    folder.mkdir(parents=True)
+    (folder / "model.json").write_text(json.dumps({"structures": structures, "channels": channels}))
+
+
+def test_a_pretrained_model_may_have_any_name(tmp_path: Path) -> None:
+    write_given(tmp_path / "whole", NEEDED["structures"], ["image", "confidence"])
+    for name, label in NEEDED["structures"].items():
+        write_given(tmp_path / "folds" / "fold1" / name, {name: label}, ["image", "confidence"])
+    for folder in ("whole", "folds"):
+        segmentation = {"models": ["ours"], "pretrained": {"ours": str(tmp_path / folder)}}
+        assert read_settings({**NEEDED, "segmentation": segmentation})["segmentation"]["models"] == ["ours"]
+
+
+def test_a_pretrained_model_that_does_not_fit_is_told_before_anything_runs(tmp_path: Path) -> None:
+    write_given(tmp_path / "seen", NEEDED["structures"], ["image"])
+    write_given(tmp_path / "values", dict.fromkeys(NEEDED["structures"], 7), ["image", "confidence"])
+    for name, label in NEEDED["structures"].items():
+        write_given(tmp_path / "twice" / name, {**NEEDED["structures"], name: label}, ["image", "confidence"])
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "model.json").write_text("{")
+    names = ["seen", "values", "twice", "empty", "torn"]
+    folders = {name: str(tmp_path / name) for name in names}
+    problems = problems_of(segmentation={"models": names, "pretrained": folders})
+    seen, values, twice, empty = (problems.pop(f"segmentation.pretrained.{name}") for name in names[:4])
+    assert "a model for the channels image" in seen.found
+    assert seen.remedy.startswith("write `segmentation: {channels: [image]}`")
+    assert "GM: 7" in values.found
+    assert values.expected.startswith("GM: 150")
+    assert twice.found.count("GM: 150") > 1
+    assert "model.json is looked for in it" in empty.found
+    (torn,) = problems.values()
+    assert torn.where == str(tmp_path / "torn" / "model.json")
 
 
 def test_a_variant_is_checked_as_its_network_is() -> None:

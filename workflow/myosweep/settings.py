@@ -19,6 +19,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from myosweep.errors import InputError, InputErrors
+from myosweep.given import problems_of_given
 from myosweep.models import LOSSES, Network, model_of
 
 SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "config.schema.json"
@@ -503,6 +504,13 @@ def _cross_problems(settings: Json, schema: Json) -> Iterator[InputError]:
                 f"{folder}, which is not a folder (looked for in {os.getcwd()})",
                 "a folder with weights.safetensors and model.json",
                 "correct the path",
+            )
+        else:
+            yield from problems_of_given(
+                folder,
+                _where(("segmentation", "pretrained", name)),
+                settings["structures"],
+                segmentation["channels"],
             )
 
 
