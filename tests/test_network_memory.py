@@ -35,16 +35,32 @@ def test_memory_follows_what_the_network_sees_at_a_time() -> None:
 
 def test_trainings_on_patches_ask_by_the_patch() -> None:
     """DAF3D, which holds most, peaked at 2.69 GB with patches of 32 x 48 x 48; two fit into 5.5 GB."""
-    assert 2.69e9 < training_bytes({"patch": [32, 48, 48]}) < 2.75e9
-    assert training_bytes({"patch": [64, 48, 48]}) - training_bytes({"patch": [32, 48, 48]}) > 1e9
+    assert 2.69e9 < training_bytes("daf3d", {"patch": [32, 48, 48]}) < 2.75e9
+    assert (
+        training_bytes("daf3d", {"patch": [64, 48, 48]}) - training_bytes("daf3d", {"patch": [32, 48, 48]})
+        > 1e9
+    )
 
 
 def test_a_training_of_unetr_asks_for_its_many_weights() -> None:
     """It peaked at 3.87 GB with patches of 32 x 48 x 48."""
     width = {"hidden_size": 768, "mlp_size": 3072}
-    assert 3.87e9 < training_bytes({"patch": [32, 48, 48], **width}) < 4.5e9
+    assert 3.87e9 < training_bytes("unetr", {"patch": [32, 48, 48], **width}) < 4.5e9
 
 
 def test_a_training_around_given_masks_asks_for_less_than_one_of_whole_limbs() -> None:
-    guided = training_bytes({"patch": None, "margin_mm": 20.0})
-    assert guided < training_bytes({"patch": None, "margin_mm": 0.0}) == training_bytes({})
+    spacing = {"patch": None, "spacing_mm": [2.0, 2.0, 6.0]}
+    guided = training_bytes("ifssnet", {**spacing, "margin_mm": 20.0})
+    assert guided < training_bytes("ifssnet", {**spacing, "margin_mm": 0.0})
+
+
+@pytest.mark.parametrize(
+    ("network", "kilobytes"),
+    [("unet", 1.21), ("attention_unet", 1.8), ("unet_s_r_clstm", 1.51), ("vnet", 3.99), ("unetr", 6.27)],
+)
+def test_trainings_on_whole_limbs_ask_by_network_and_voxels(network: str, kilobytes: float) -> None:
+    """Against the peaks of training steps, kB for each voxel."""
+    coarse, fine = (training_bytes(network, {"spacing_mm": mm}) for mm in ([2.0, 2.0, 6.0], 1.0))
+    voxels = (1 - 1 / 24) * 150 * 150 * 430
+    assert 1.9 < (fine - coarse) / voxels / 1e3 / kilobytes < 2.2
+    assert training_bytes("daf3d", {"spacing_mm": [2.0, 2.0, 6.0]}) > 10e9

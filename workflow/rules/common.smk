@@ -149,7 +149,8 @@ def compounding_megabytes(wildcards, input, attempt):
 
 def training_megabytes(wildcards, attempt):
     """Memory of a training, by what its network sees at a time; more at each retry."""
-    return int(training_bytes(model_of_training(wildcards).settings) / 1e6 * 1.5 ** (attempt - 1))
+    model = model_of_training(wildcards)
+    return int(training_bytes(model.network, model.settings) / 1e6 * 1.5 ** (attempt - 1))
 
 
 def prediction_megabytes(wildcards, attempt):
