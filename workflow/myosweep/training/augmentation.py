@@ -54,7 +54,8 @@ def _move(
     sample: Sample, settings: TrainingSettings, random: np.random.Generator
 ) -> tuple[Floats, NDArray[np.uint8]]:
     points = _affine(sample.shape, settings, random) + _bend(sample.shape, settings, random)
-    if settings.spacing[2] > THICK * max(settings.spacing[:2]):
+    within = settings.spacing[2] > THICK * max(settings.spacing[:2])
+    if within:
         points[..., 0] = np.arange(sample.shape[0])[:, None, None]
     # grid_sample wants (x, y, z) from -1 to 1 between the centres of the outermost voxels.
     last = np.maximum(np.asarray(sample.shape) - 1, 1)
@@ -62,15 +63,30 @@ def _move(
     parts = torch.from_numpy(sample.target.astype(np.float32))
     target = grid_sample(parts[None], places[None], "bilinear", "zeros", align_corners=True)[0].numpy()
     black = sample.black[:, None, None, None]
-    bright = [_sharply_at(points, image) for image in sample.channels - black]
+    bright = [_sharply_at(points, image, within) for image in sample.channels - black]
     return np.stack(bright) + black, np.rint(target).astype(np.uint8)
 
 
-def _sharply_at(points: NDArray[np.float64], image: Floats) -> Floats:
-    """Values from 0 on between an image's voxels, by a cubic spline, none above its largest; 0 around it."""
-    values = map_coordinates(image, np.moveaxis(points, -1, 0), order=3, mode="grid-constant", cval=0.0)
-    within: Floats = np.clip(values, 0, image.max())
-    return within
+def _sharply_at(points: NDArray[np.float64], image: Floats, within: bool) -> Floats:
+    """Values from 0 on between an image's voxels, by a cubic spline, none above its largest; 0 around it.
+
+    `within` slices, of each at the points of the same place, which takes a quarter of the time.
+    """
+
+    def spline(places: NDArray[np.float64], pixels: Floats) -> Floats:
+        values: Floats = map_coordinates(
+            pixels, np.moveaxis(places, -1, 0), order=3, mode="grid-constant", cval=0.0
+        )
+        return values
+
+    if within:
+        values = np.stack(
+            [spline(places[..., 1:], plane) for places, plane in zip(points, image, strict=True)]
+        )
+    else:
+        values = spline(points, image)
+    clipped: Floats = np.clip(values, 0, image.max())
+    return clipped
 
 
 def _affine(

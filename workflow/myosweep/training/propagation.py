@@ -313,8 +313,10 @@ class Propagation:
         ------
         0 and the loss. Nothing for a batch in which no window is annotated.
         """
-        for _ in range(self.starts):
-            yield from self._from_one_start(network, channels, target)
+        started = [self._ways(network, channels, target) for _ in range(self.starts)]
+        self._lead_on(network, [way for ways in started for way in ways])
+        for ways in started:
+            yield from self._learned(network, ways)
 
     def rehearse(self, network: nn.Module, channels: torch.Tensor) -> None:
         """As many windows as a part has on both ways together, side by side."""
@@ -326,9 +328,8 @@ class Propagation:
             (maps,) = _encode_steps(network, windows, 1)
             _probability(network, maps, windows[:, 0])
 
-    def _from_one_start(
-        self, network: nn.Module, channels: torch.Tensor, target: torch.Tensor
-    ) -> Iterator[tuple[int, torch.Tensor]]:
+    def _ways(self, network: nn.Module, channels: torch.Tensor, target: torch.Tensor) -> list[_Way]:
+        """From one start in each volume, the longest first."""
         window = int(network.window)  # type: ignore[arg-type]
         lead = int(torch.randint(self.lead + 1, ())) if self.lead else 0
         found = [
@@ -337,35 +338,47 @@ class Propagation:
             for pair in self._strands(image, truth, window, lead)
         ]
         found.sort(key=lambda pair: -pair[0].shape[1])
-        if not found:
-            return
-        steps = [image.shape[1] - window + 1 for image, _ in found]
-        lead = max(min(lead, steps[0] - self.reach), 0)
-        learned = steps[0] - lead
-        ends = [lead + -(-learned * (part + 1) // self.parts) for part in range(self.parts)]
-        fed = torch.stack([part_of_known(truth[:, :window]) for _, truth in found])
-        before: torch.Tensor | None = None
+        longest = found[0][0].shape[1] - window + 1 if found else 0
+        lead = max(min(lead, longest - self.reach), 0)
+        return [_Way.of(image, truth, window, lead) for image, truth in found]
+
+    def _lead_on(self, network: nn.Module, ways: list[_Way]) -> None:
+        """Run over the windows from which nothing is learned, of all starts side by side.
+
+        So those of the second start have the weights that those of the first have: one update older than
+        those that learn.
+        """
+        ways = sorted(ways, key=lambda way: -min(way.lead, way.windows))
+        ends = [min(way.lead, way.windows) for way in ways]
         step = 0
-        for end in [lead, *ends]:
+        with same_weights(network), torch.no_grad():
+            while ways and step < ends[0]:
+                alive = sum(end > step for end in ends)
+                masks = _Masks.of(ways[:alive])
+                for _ in _advance(network, ways[:alive], masks, step, ends[alive - 1]):
+                    pass
+                step = ends[alive - 1]
+                masks.give(ways[:alive])
+
+    def _learned(self, network: nn.Module, ways: list[_Way]) -> Iterator[tuple[int, torch.Tensor]]:
+        ways = [way for way in ways if way.windows > way.lead]
+        if not ways:
+            return
+        step = ways[0].lead
+        learned = ways[0].windows - step
+        ends = [step + -(-learned * (part + 1) // self.parts) for part in range(self.parts)]
+        masks = _Masks.of(ways)
+        for end in ends:
             scores: list[torch.Tensor] = []
-            fed = fed.detach()
-            with same_weights(network), torch.set_grad_enabled(end > lead):
+            masks.fed = masks.fed.detach()
+            with same_weights(network):
                 while step < end:
-                    alive = sum(count > step for count in steps)
-                    stop = min(end, steps[alive - 1])
-                    span = slice(step, stop - 1 + window)
-                    images = torch.stack([image[:, span] for image, _ in found[:alive]])
-                    for maps in _encode_steps(network, images, stop - step):
-                        truth = torch.stack([truth[:, step : step + window] for _, truth in found[:alive]])
-                        probability = _probability(network, maps, fed[:alive])
-                        if end > lead:
-                            scores.append(self._score(network, probability, truth, before))
-                        start = part_of_known(truth[:, :, : max(window - step, 0)])
-                        before = torch.cat([start, probability[:, start.shape[1] :]], dim=1)
-                        before = _passed_on(network, before)
-                        if network.recurrence:
-                            fed = before
-                        step += 1
+                    alive = sum(way.windows > step for way in ways)
+                    stop = min(end, ways[alive - 1].windows)
+                    masks.keep(alive)
+                    for probability, truth, before in _advance(network, ways[:alive], masks, step, stop):
+                        scores.append(self._score(network, probability, truth, before))
+                    step = stop
             if scores:
                 yield 0, 1 - torch.cat(scores).mean() + self.l2 * _squares(network)
 
@@ -397,13 +410,80 @@ class Propagation:
         known, target = truth.sum(1), truth[:, 1]
         smooth = SMOOTH * target[0].numel()
         if self.pseudo_labels and before is not None:
-            target = target + (1 - known) * (before[: len(known)].detach() > 0.5)
+            target = target + (1 - known) * (before.detach() > 0.5)
             known = torch.ones_like(known)
         if network.balance is None:
             return squared_dice(probability, target, known, smooth=smooth)
         weights: torch.Tensor = network.balance  # type: ignore[assignment]
         alpha, beta = balance(self.balance_rate * weights)
         return tversky_index(probability, target, alpha, beta, known, smooth=smooth)
+
+
+@dataclass
+class _Way:
+    """One way from a start: what lies along it, and what its next window is fed.
+
+    `before` is what the window before says of that window's slices; None at the start.
+    """
+
+    image: torch.Tensor
+    truth: torch.Tensor
+    windows: int
+    lead: int
+    fed: torch.Tensor
+    before: torch.Tensor | None = None
+
+    @classmethod
+    def of(cls, image: torch.Tensor, truth: torch.Tensor, window: int, lead: int) -> _Way:
+        fed = part_of_known(truth[:, :window])
+        return cls(image, truth, image.shape[1] - window + 1, lead, fed)
+
+
+@dataclass
+class _Masks:
+    """What the next windows of several ways are fed, and what those before say, (way, slice, y, x)."""
+
+    fed: torch.Tensor
+    before: torch.Tensor | None
+
+    @classmethod
+    def of(cls, ways: list[_Way]) -> _Masks:
+        before = [way.before for way in ways if way.before is not None]
+        return cls(torch.stack([way.fed for way in ways]), torch.stack(before) if before else None)
+
+    def keep(self, alive: int) -> None:
+        """Only the first ways."""
+        self.fed = self.fed[:alive]
+        self.before = None if self.before is None else self.before[:alive]
+
+    def give(self, ways: list[_Way]) -> None:
+        """To the ways themselves."""
+        for place, way in enumerate(ways):
+            way.fed = self.fed[place]
+            way.before = None if self.before is None else self.before[place]
+
+
+def _advance(
+    network: nn.Module, ways: list[_Way], masks: _Masks, step: int, stop: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]]:
+    """The windows from `step` up to `stop` of ways that all have them; `masks` goes along.
+
+    Yields
+    ------
+    Per window what is predicted, (way, slice, y, x), what is true, and what the window before says.
+    """
+    window = int(network.window)  # type: ignore[arg-type]
+    images = torch.stack([way.image[:, step : stop - 1 + window] for way in ways])
+    for maps in _encode_steps(network, images, stop - step):
+        truth = torch.stack([way.truth[:, step : step + window] for way in ways])
+        probability = _probability(network, maps, masks.fed)
+        yield probability, truth, masks.before
+        given = part_of_known(truth[:, :, : max(window - step, 0)])
+        following = torch.cat([given, probability[:, given.shape[1] :]], dim=1)
+        masks.before = _passed_on(network, following)
+        if network.recurrence:
+            masks.fed = masks.before
+        step += 1
 
 
 def starting_windows(truth: torch.Tensor, window: int) -> list[int]:

@@ -44,7 +44,22 @@ def taps(kernel: int, rate: int, size: int) -> tuple[slice, int, int]:
     return kept, min(back, most) * rate, min(ahead, most) * rate
 
 
-class Conv(nn.Module):
+def beside_each_other(slices: torch.Tensor, back: int, ahead: int, rate: int, cases: int) -> torch.Tensor:
+    """For each slice the channels of those from `back` behind it to `ahead` of it, in steps of `rate`."""
+    if not back and not ahead:
+        return slices
+    padded = functional.pad(slices, (0, 0, 0, 0, 0, 0, back * cases, ahead * cases))
+    count = (back + ahead) // rate + 1
+    return torch.cat([padded[tap * rate * cases :][: len(slices)] for tap in range(count)], dim=1)
+
+
+class Keeping(nn.Module):
+    """What makes kernels of its weights, and keeps them by the maps' size while `same_weights` holds."""
+
+    kept: dict[Triple, Any] | None = None
+
+
+class Conv(Keeping):
     """A 3D convolution that keeps the size, zero-padded, of windows kept as slices.
 
     Parameters
@@ -75,7 +90,6 @@ class Conv(nn.Module):
         self.rate, self.depthwise = rate, depthwise
         self.weight = nn.Parameter(torch.empty(outputs, 1 if depthwise else inputs, *kernel))
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
-        self.kept: dict[Triple, list[torch.Tensor]] | None = None
         bound = math.sqrt(3 / math.prod(self.weight.shape[1:]))
         nn.init.uniform_(self.weight, -bound, bound)
 
@@ -91,11 +105,7 @@ class Conv(nn.Module):
         cases = len(slices) // depth
         if self.depthwise:
             return self._depthwise(slices, weights, (top, left), back // self.rate, cases)
-        if back or ahead:
-            padded = functional.pad(slices, (0, 0, 0, 0, 0, 0, back * cases, ahead * cases))
-            count = (back + ahead) // self.rate + 1
-            shifted = [padded[tap * self.rate * cases :][: len(slices)] for tap in range(count)]
-            slices = torch.cat(shifted, dim=1)
+        slices = beside_each_other(slices, back, ahead, self.rate, cases)
         return functional.conv2d(slices, weights[0], self.bias, padding=(top, left), dilation=self.rate)
 
     def useful(self, size: Triple) -> list[torch.Tensor]:
@@ -104,7 +114,8 @@ class Conv(nn.Module):
         Depthwise, one per tap along the limb; else one for all, (outputs, tap and input, y, x).
         """
         if self.kept is not None and size in self.kept:
-            return self.kept[size]
+            found: list[torch.Tensor] = self.kept[size]
+            return found
         cuts = [taps(kernel, self.rate, n)[0] for kernel, n in zip(self.weight.shape[2:], size, strict=True)]
         weight = self.weight[:, :, cuts[0], cuts[1], cuts[2]]
         if self.depthwise:
@@ -194,14 +205,14 @@ def same_weights(network: nn.Module) -> Iterator[None]:
 
     Gradients of many windows are then summed over what is left of the weights and not over all of them.
     """
-    convs = [module for module in network.modules() if isinstance(module, Conv)]
-    for conv in convs:
-        conv.kept = {}
+    keeping = [module for module in network.modules() if isinstance(module, Keeping)]
+    for module in keeping:
+        module.kept = {}
     try:
         yield
     finally:
-        for conv in convs:
-            conv.kept = None
+        for module in keeping:
+            module.kept = None
 
 
 class Norm(nn.Module):
