@@ -188,6 +188,34 @@ def test_gradients_in_bfloat16_are_those_of_float64_but_for_rounding(channels: i
     assert float((mine - theirs).abs().max() / theirs.abs().max()) < 2**-7
 
 
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "rate", "edge"),
+    [(1, 4, 1, 40), (2, 8, 2, 40), (16, 8, 1, 12), (8, 16, 3, 24), (6, 5, 1, 24), (40, 30, 2, 12)],
+    ids=["fewest", "fewest, dilated", "small", "one tap", "apart", "apart, small"],
+)
+def test_filter_and_mixture_at_once_or_apart_are_a_convolution_in_3d(
+    inputs: int, outputs: int, rate: int, edge: int
+) -> None:
+    """In float64, with the gradients of both weights and of what is filtered."""
+    torch.manual_seed(1)
+    separable = Separable(inputs, outputs, rate).double()
+    windows = torch.randn(2, inputs, 3, edge, edge + 1, dtype=torch.float64, requires_grad=True)
+    filters, mixture = separable.depthwise.weight, separable.pointwise.weight
+    deep = functional.conv3d(windows, filters, padding=rate, dilation=rate, groups=inputs)
+    expected = functional.conv3d(deep, mixture, separable.pointwise.bias)
+    with same_weights(separable):
+        found = [to_windows(separable(to_slices(windows), 3), 3) for _ in range(2)]
+    assert torch.equal(*found)
+    torch.testing.assert_close(found[0], expected)
+    scale = torch.randn_like(expected)
+    mine, theirs = (
+        torch.autograd.grad((result * scale).sum(), [windows, filters, mixture])
+        for result in (found[1], expected)
+    )
+    for own, other in zip(mine, theirs, strict=True):
+        torch.testing.assert_close(own, other)
+
+
 def test_rates_beyond_the_map_change_nothing() -> None:
     torch.manual_seed(1)
     separable = Separable(4, 5, 6)

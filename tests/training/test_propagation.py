@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -240,6 +240,25 @@ def test_the_lead_is_run_and_not_learned_from() -> None:
         seen.append(len(network.seen))
     assert seen[0] == 2
     assert 2 < seen[1] <= 6
+
+
+def test_leads_side_by_side_are_those_of_each_start_alone() -> None:
+    """Two volumes of different length, four ways of each: while the weights stay, so do the losses."""
+    network, objective = network_of(parts=1, starts=4, reach=2, lead=9)
+    image, target = spindle(24)
+    batch = torch.cat([image, image.flip(2)]), torch.cat([target, target.flip(2)])
+    batch[1][1, :, 15:] = 0
+    torch.manual_seed(7)
+    together = [float(loss.detach()) for _, loss in objective.losses(network, *batch)]
+    torch.manual_seed(7)
+    alone = [
+        float(loss.detach())
+        for _ in range(4)
+        for _, loss in replace(objective, starts=1).losses(network, *batch)
+    ]
+    assert len(together) == 4
+    assert len(set(together)) > 1
+    np.testing.assert_allclose(together, alone, rtol=1e-5)
 
 
 def test_the_lead_grows_over_the_first_half() -> None:

@@ -180,13 +180,20 @@ def test_augmentation_follows_its_generator_and_leaves_the_sample_alone(tmp_path
     np.testing.assert_array_equal(sample.channels, before)
 
 
-def test_image_and_labels_move_together_and_no_side_is_swapped() -> None:
+@pytest.mark.parametrize("thick", [6, 8], ids=["across slices", "within them"])
+def test_image_and_labels_move_together_and_no_side_is_swapped(thick: int) -> None:
     z, y, x = np.mgrid[0:32, 0:16, 0:24]
     part = np.exp(-((z - 16.0) ** 2 / 60 + (y - 8.0) ** 2 / 20 + (x - 6.0) ** 2 / 20))
     target = np.rint(255 * np.stack([1 - part, part])).astype(np.uint8)
     sample = Sample("a", target[1:].astype(np.float32) / 255, target, np.zeros(1, np.float32))
     settings = replace(
-        STILL, move_probability=1, rotation_degrees=15, scale_percent=10, shift_mm=4, elastic_mm=2
+        STILL,
+        move_probability=1,
+        rotation_degrees=15,
+        scale_percent=10,
+        shift_mm=4,
+        elastic_mm=2,
+        spacing_mm=(2, 2, thick),
     )
     for seed in range(20):
         moved = augment(sample, settings, generator(seed))
