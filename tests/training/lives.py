@@ -14,7 +14,8 @@ from typing import Any
 from myosweep.training.cases import TrainingCase
 from myosweep.training.run import Run
 
-FILES = ("weights.safetensors", "model.json", "history.csv")
+MODEL = ("weights.safetensors", "model.json")
+FILES = (*MODEL, "history.csv", *(f"last/{name}" for name in MODEL))
 Training = Callable[[list[TrainingCase], Path, Any], None]
 
 # One process imports and compiles all that a training needs, trains nothing itself, and forks a life after

@@ -38,7 +38,7 @@ TINY = {
     "checkpoint_seconds": 0,
     "epochs": 6,
 }
-FILES = ("weights.safetensors", "model.json", "history.csv")
+FILES = ("weights.safetensors", "model.json", "history.csv", "last/weights.safetensors", "last/model.json")
 
 
 def run(cases: list[TrainingCase], folder: Path, settings: dict[str, Any] = TINY, **changes: Any) -> None:
@@ -281,7 +281,7 @@ def test_the_last_weights_are_kept_where_asked_for(
 ) -> None:
     monkeypatch.setattr(Run, "_score", lambda self, _: [0.5 + (len(self.history) == 1) / 4] * 3)
     told = {}
-    for keep, epochs in [("last", 5), ("last", 2), ("best", 5)]:
+    for keep, epochs in [("last", 5), ("last", 2), ("best", 5), ("last", 4)]:
         folder = tmp_path / f"{keep}{epochs}"
         run(
             cases,
@@ -298,10 +298,15 @@ def test_the_last_weights_are_kept_where_asked_for(
         description = json.loads((folder / "model" / "model.json").read_text())
         told[keep, epochs] = description["training"] | {"weights": description["weights"]["sha256"]}
     # The second epoch is the best; patience ends the training that looks for it.
-    assert [each["epochs"] for each in told.values()] == [5, 2, 4]
-    assert [each["kept_epoch"] for each in told.values()] == [5, 2, 2]
-    assert [each["validation_dice"]["SOL"] for each in told.values()] == [0.5, 0.75, 0.75]
+    assert [each["epochs"] for each in told.values()] == [5, 2, 4, 4]
+    assert [each["kept_epoch"] for each in told.values()] == [5, 2, 2, 4]
+    assert [each["validation_dice"]["SOL"] for each in told.values()] == [0.5, 0.75, 0.75, 0.5]
     assert told["last", 2]["weights"] == told["best", 5]["weights"] != told["last", 5]["weights"]
+    # Where the best are kept, those of the last epoch lie beside them, as a model of their own.
+    ended = check_model(tmp_path / "best5" / "model" / "last", None, None)
+    assert (ended.training["epochs"], ended.training["kept_epoch"]) == (4, 4)
+    beside = json.loads((tmp_path / "best5" / "model" / "last" / "model.json").read_text())
+    assert beside["weights"]["sha256"] == told["last", 4]["weights"] != told["best", 5]["weights"]
 
 
 def test_without_validation_all_epochs_are_run_and_it_is_said(

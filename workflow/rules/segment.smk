@@ -8,6 +8,8 @@ rule train:
         weights="results/train/{training}/weights.safetensors",
         model="results/train/{training}/model.json",
         history="results/train/{training}/history.csv",
+        last_weights="results/train/{training}/last/weights.safetensors",
+        last_model="results/train/{training}/last/model.json",
     log:
         "results/logs/train/{training}.log",
     benchmark:

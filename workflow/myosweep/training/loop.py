@@ -56,6 +56,7 @@ def train(
 ) -> None:
     """Train a network and write weights.safetensors, model.json and history.csv.
 
+    The folder `last` in theirs holds the model of the last epoch, which may not be the best.
     A training that was stopped goes on from its checkpoint and ends with the same bytes. Cases of the split
     train are learned from; those of validation choose the best epoch and end the training early; others are
     left alone.
@@ -168,11 +169,13 @@ def train(
                 split: sorted({case.participant for case in used if case.split == split})
                 for split in ("train", "validation")
             },
-            training=run.summary(),
+            training=run.summary(run.kept_epoch),
             started_from=dict(start.origin),
             code=code,
         )
         write_text(output_dir / "history.csv", _table(run.history))
+        ended = replace(description, training=run.summary(len(run.history)))
+        save_model(output_dir / "last", ended, run.last)
         save_model(output_dir, description, run.kept)
 
 

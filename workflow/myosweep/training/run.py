@@ -49,6 +49,8 @@ class Run:
         What each epoch reached.
     kept
         The weights of the best epoch, or of the last one (`keep`).
+    last
+        Those of the last epoch, once the training has ended.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Run:
     folder: Path
     history: list[Row] = field(default_factory=list)
     kept: Weights = field(default_factory=dict)
+    last: Weights = field(default_factory=dict)
     kept_epoch: int = 0
     best_dice: float = -1.0
     finished: bool = False
@@ -86,6 +89,7 @@ class Run:
         self.kept, self.kept_epoch = state["kept"], state["kept_epoch"]
         self.finished = state["finished"]
         if self.finished:
+            self.last = state["last"]
             announce("this training had ended: its weights are written again")
             return
         self.network.load_state_dict(state["network"])
@@ -105,7 +109,9 @@ class Run:
             "kept_epoch": self.kept_epoch,
             "finished": finished,
         }
-        if not finished:
+        if finished:
+            state["last"] = self.last
+        else:
             state |= {
                 "network": copied(self.network),
                 "average": copied(self.average),
@@ -145,6 +151,8 @@ class Run:
             if now - saved >= self.options.checkpoint_seconds:
                 self.save(finished=False)
                 saved = now
+        if not self.finished:
+            self.last = copied(self.average)
 
     def _epoch(self, epoch: int, learned: list[Sample], validation: list[Sample]) -> Row:
         # Everything random is a function of seed and epoch, so a resumed epoch is the epoch itself.
@@ -231,12 +239,12 @@ class Run:
         with autocast(self.device, self.options.precision):
             return score(self.average, self.name, self.view.whole(sample), self.device, self.options.patch)
 
-    def summary(self) -> dict[str, Any]:
-        """How it went, for model.json."""
-        kept = self.history[self.kept_epoch - 1]
+    def summary(self, kept_epoch: int) -> dict[str, Any]:
+        """How it went, for the model.json of the weights of an epoch, counted from 1."""
+        kept = self.history[kept_epoch - 1]
         return {
             "epochs": len(self.history),
-            "kept_epoch": self.kept_epoch,
+            "kept_epoch": kept_epoch,
             "validation_dice": {name: kept[f"validation_dice_{name}"] for name in self.structures},
         }
 
