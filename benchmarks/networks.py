@@ -5,11 +5,12 @@
 
 Legs differ in anatomy, motion and noise; the first eight are those of the default run. One in five is tested
 on, one in ten validates, the others are learned from. Means over the tested legs of Dice and of the absolute
-volume error against the exact truth, as metrics.csv and volumes.csv have them; CPU seconds and minutes of the
-training of each network. `ifssnet` is given three slices of each tested leg's own labels. `--fresh` legs are simulated
-besides, tested and told apart: of what was chosen, only the epochs of `ifssnet` were set after they had been
-looked at. Its trainings take two processors, one after the other; with `--threads 1` two run side by side, in
-less time all together and more each. Runs are kept in FOLDER: a second call trains nothing again.
+volume error against the exact truth, as metrics.csv and volumes.csv have them; CPU seconds and minutes of
+the training of each network. `ifssnet` is given three slices of each tested leg's own labels. `--fresh` legs
+are simulated besides, tested and told apart: of what was chosen, only the epochs of `ifssnet` were set after
+they had been looked at. Its trainings take two processors, one after the other; with `--threads 1` two run
+side by side, in less time all together and more each. Runs are kept in FOLDER: a second call trains nothing
+again.
 """
 
 from __future__ import annotations
