@@ -27,7 +27,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 ANNOTATED = {"deep": "SOL", "superficial": "GM,GL"}
 SWEEPS = 4
 SETTINGS = {
-    "ifssnet": {"epochs": 54, "validation_interval": 18},
+    "ifssnet": {"epochs": 60, "validation_interval": 20},
     "unet_s_r_clstm": {"epochs": 12, "precision": "automatic", "threads": 1},
 }
 
