@@ -270,6 +270,9 @@ def test_a_pretrained_model_that_does_not_fit_is_told_before_anything_runs(tmp_p
     assert "model.json is looked for in it" in empty.found
     (torn,) = problems.values()
     assert torn.where == str(tmp_path / "torn" / "model.json")
+    (tmp_path / "torn" / "model.json").write_text("{}")
+    problems = problems_of(segmentation={"models": ["torn"], "pretrained": {"torn": folders["torn"]}})
+    assert "a model for the" in problems["segmentation.pretrained.torn"].found
 
 
 def test_a_variant_is_checked_as_its_network_is() -> None:

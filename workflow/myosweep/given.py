@@ -51,9 +51,9 @@ def problems_of_given(
                 f"{', '.join(f'{key}: {value}' for key, value in structures.items())}, as configured",
                 "give the model's structures and values under structures, or train a model for yours",
             )
-        seen = next((each["channels"] for each in told if each.get("channels") != channels), channels)
-        if seen != channels:
-            listed = ", ".join(map(str, seen))
+        other = [each.get("channels") or [] for each in told if each.get("channels") != channels]
+        if other:
+            listed = ", ".join(map(str, other[0]))
             yield InputError(
                 where,
                 f"{folder}: a model for the channels {listed}",

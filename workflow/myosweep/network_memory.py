@@ -50,8 +50,7 @@ def prediction_bytes(size: Sequence[int], spacing_mm: float, settings: Mapping[s
     settings
         Of the network and its training; those that are missing do not count.
     """
-    given = settings.get("spacing_mm", spacing_mm)
-    edges: Sequence[float] = [given] * 3 if isinstance(given, int | float) else given
+    edges = _edges(settings.get("spacing_mm", spacing_mm))
     columns, rows, depth = (
         math.ceil(count * spacing_mm / edge) for count, edge in zip(size, edges, strict=True)
     )
@@ -83,7 +82,9 @@ def training_bytes(network: str, settings: Mapping[str, Any]) -> int:
         return LEAST_OF_TRAINING + round(held)
     if settings.get("margin_mm"):
         return GUIDED
-    given = settings["spacing_mm"]
-    edges: Sequence[float] = [given] * 3 if isinstance(given, int | float) else given
-    voxels = math.prod(LIMB_MM) / math.prod(edges)
+    voxels = math.prod(LIMB_MM) / math.prod(_edges(settings["spacing_mm"]))
     return LEAST_OF_TRAINING + round(BYTES_OF_WHOLE_LIMBS.get(network, BYTES_IN_TRAINING) * voxels)
+
+
+def _edges(spacing_mm: float | Sequence[float]) -> Sequence[float]:
+    return [spacing_mm] * 3 if isinstance(spacing_mm, int | float) else spacing_mm
