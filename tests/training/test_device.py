@@ -30,7 +30,7 @@ def test_a_model_says_which_precision_automatic_was(
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native)
     cases: list[TrainingCase] = [write_case(tmp_path, 0, "train", "right")]
     train_network(cases, tmp_path, "unet", {**QUICK, "epochs": 1, "precision": "automatic"})
-    used = check_model(tmp_path / "model", None, None).training_settings["precision"]
+    used = check_model(tmp_path / "model").training_settings["precision"]
     assert used == ("bfloat16" if native else "float32")
 
 

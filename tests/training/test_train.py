@@ -23,7 +23,7 @@ from myosweep.training import objectives
 from myosweep.training.cases import TrainingCase
 from myosweep.training.inference import predict
 from myosweep.training.loop import train
-from myosweep.training.model import check_model
+from myosweep.training.model import check_model, check_models
 from myosweep.training.run import Run, learning_rate
 from myosweep.training.scoring import dice_of
 from myosweep.training.settings import TrainingSettings
@@ -303,7 +303,7 @@ def test_the_last_weights_are_kept_where_asked_for(
     assert [each["validation_dice"]["SOL"] for each in told.values()] == [0.5, 0.75, 0.75, 0.5]
     assert told["last", 2]["weights"] == told["best", 5]["weights"] != told["last", 5]["weights"]
     # Where the best are kept, those of the last epoch lie beside them, as a model of their own.
-    ended = check_model(tmp_path / "best5" / "model" / "last", None, None)
+    ended = check_model(tmp_path / "best5" / "model" / "last")
     assert (ended.training["epochs"], ended.training["kept_epoch"]) == (4, 4)
     beside = json.loads((tmp_path / "best5" / "model" / "last" / "model.json").read_text())
     assert beside["weights"]["sha256"] == told["last", 4]["weights"] != told["best", 5]["weights"]
@@ -372,7 +372,7 @@ def test_confidence_in_the_loss_alone_changes_the_weights_and_is_no_channel(
 ) -> None:
     for loss in ("DiceCE", "DiceCEconf"):
         run(cases, tmp_path / loss, {**TINY, "epochs": 2, "loss": loss}, channels=["image"])
-    description = check_model(tmp_path / "DiceCEconf" / "model", STRUCTURES, ["image"])
+    (description,) = check_models([tmp_path / "DiceCEconf" / "model"], STRUCTURES, ["image"])
     assert description.training_settings["loss"] == "DiceCEconf"
     assert bytes_of(tmp_path / "DiceCE")[0] != bytes_of(tmp_path / "DiceCEconf")[0]
     image = spindles(20)[0]
@@ -442,10 +442,10 @@ def test_a_damaged_model_is_refused(reference: Path, tmp_path: Path, damage: Any
     import shutil
 
     folder = Path(shutil.copytree(reference / "model", tmp_path / "model"))
-    check_model(folder, STRUCTURES, BOTH)
+    check_model(folder)
     damage(folder)
     with pytest.raises(InputError, match=text):
-        check_model(folder, STRUCTURES, BOTH)
+        check_model(folder)
 
 
 def _edit(folder: Path, **values: Any) -> None:
@@ -461,9 +461,9 @@ def _flip(path: Path) -> None:
 
 def test_a_model_that_does_not_fit_is_refused(reference: Path) -> None:
     with pytest.raises(InputError, match="structures"):
-        check_model(reference / "model", {"GM": 1, "GL": 2, "SOL": 4}, BOTH)
+        check_models([reference / "model"], {"GM": 1, "GL": 2, "SOL": 4}, BOTH)
     with pytest.raises(InputError, match="channels"):
-        check_model(reference / "model", STRUCTURES, ["image"])
+        check_models([reference / "model"], STRUCTURES, ["image"])
     image, confidence, _ = spindles(1)
     with pytest.raises(InputError, match="no confidence map"):
         predict(reference / "model", image, None, "right")

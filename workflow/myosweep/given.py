@@ -6,6 +6,7 @@ Imports nothing heavy.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from myosweep.errors import InputError
 from myosweep.models import members_of, model_folders
@@ -42,21 +43,42 @@ def problems_of_given(
         except InputError as problem:
             yield problem
             return
-        found = [list(pair) for each in told for pair in dict(each.get("structures") or {}).items()]
-        if sorted(found) != sorted(map(list, structures.items())):
-            yield InputError(
-                where,
-                f"{', '.join(map(str, member))}: a model for the structures "
-                f"{', '.join(f'{key}: {value}' for key, value in found) or 'none'}",
-                f"{', '.join(f'{key}: {value}' for key, value in structures.items())}, as configured",
-                "give the model's structures and values under structures, or train a model for yours",
-            )
-        other = [each.get("channels") or [] for each in told if each.get("channels") != channels]
-        if other:
-            listed = ", ".join(map(str, other[0]))
-            yield InputError(
-                where,
-                f"{folder}: a model for the channels {listed}",
-                f"{', '.join(channels)}, as configured",
-                f"write `segmentation: {{channels: [{listed}]}}`, or train a model for yours",
-            )
+        yield from misfits(told, where, structures, channels, f"{', '.join(map(str, member))}: ")
+
+
+def misfits(
+    told: Sequence[Mapping[str, Any]],
+    where: str,
+    structures: Mapping[str, int],
+    channels: Sequence[str],
+    named: str = "",
+) -> Iterator[InputError]:
+    """Where the structures or the channels of a model are not those that are configured.
+
+    Parameters
+    ----------
+    told
+        What model.json says, of all networks of the model.
+    where, named
+        The model, or the setting that names it; the error's text then begins with `named`.
+    structures, channels
+        As configured.
+    """
+    found = [pair for each in told for pair in dict(each.get("structures") or {}).items()]
+    if sorted(found, key=str) != sorted(structures.items(), key=str):
+        values = ", ".join(f"{key}: {value}" for key, value in found)
+        yield InputError(
+            where,
+            f"{named}a model for the structures {values or 'none'}",
+            f"{', '.join(f'{key}: {value}' for key, value in structures.items())}, as configured",
+            "give the model's structures and values under structures, or train a model for yours",
+        )
+    other = [each.get("channels") or [] for each in told if each.get("channels") != list(channels)]
+    if other:
+        listed = ", ".join(map(str, other[0]))
+        yield InputError(
+            where,
+            f"{named}a model for the channels {listed}",
+            f"{', '.join(channels)}, as configured",
+            f"write `segmentation: {{channels: [{listed}]}}`, or train a model for yours",
+        )

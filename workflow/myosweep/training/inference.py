@@ -171,7 +171,7 @@ def segmented(
         prepared: dict[tuple[object, ...], Prepared] = {}
         groups = _by_structures(folders)
         for members in groups:
-            description = check_model(members[0], None, None)
+            description = check_model(members[0])
             lattice = Lattice.of(grid, spacing_of(description))
             seen = (*description.spacing_mm, *description.channels)
             if seen not in prepared:
@@ -208,7 +208,7 @@ def predict(
 def _by_structures(folders: Sequence[str | Path]) -> list[list[str | Path]]:
     groups: dict[tuple[str, ...], list[str | Path]] = {}
     for folder in folders:
-        groups.setdefault(tuple(check_model(folder, None, None).structures), []).append(folder)
+        groups.setdefault(tuple(check_model(folder).structures), []).append(folder)
     return list(groups.values())
 
 

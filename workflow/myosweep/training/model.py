@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from myosweep.errors import InputError
+from myosweep.given import misfits
 from myosweep.io.files import whole_file, write_json
 from myosweep.models import members_of
 from myosweep.training.data import NORMALISATION, ORIENTATION
@@ -100,33 +101,17 @@ def save_model(folder: Path, description: Description, weights: dict[str, torch.
     )
 
 
-def check_model(
-    folder: str | Path, structures: dict[str, int] | None, channels: Sequence[str] | None
-) -> Description:
-    """Check that a model is whole, can be built and fits; no weights are loaded. None is not compared.
+def check_model(folder: str | Path) -> Description:
+    """Check that a model is whole and can be built; no weights are loaded.
 
     Raises
     ------
     InputError
-        A file is missing, truncated or changed, the format is another, weights do not have the network's
-        shapes, or structures or channels are not the model's.
+        A file is missing, truncated or changed, the format is another, or weights do not have the network's
+        shapes.
     """
     folder = Path(folder)
     description = _read_description(folder)
-    if structures is not None and description.structures != structures:
-        raise InputError(
-            folder / DESCRIPTION,
-            f"a model for the structures {description.structures}",
-            f"{structures}, as configured",
-            "give the model's structures and values under structures, or train a model for yours",
-        )
-    if channels is not None and description.channels != list(channels):
-        raise InputError(
-            folder / DESCRIPTION,
-            f"a model for the channels {description.channels}",
-            f"{list(channels)}, as configured",
-            "set segmentation.channels to the model's, or train a model for yours",
-        )
     _check_shapes(folder / WEIGHTS, description)
     return description
 
@@ -169,15 +154,10 @@ def _agreed(descriptions: list[Description]) -> str:
 def _check_member(
     folders: Sequence[Path], structures: dict[str, int], channels: Sequence[str]
 ) -> list[Description]:
-    descriptions = [check_model(folder, None, channels) for folder in folders]
-    found = [item for description in descriptions for item in description.structures.items()]
-    if sorted(found) != sorted(structures.items()):
-        raise InputError(
-            folders[0] if len(folders) == 1 else folders[0].parent,
-            f"a model for the structures {found}",
-            f"{list(structures.items())}, as configured",
-            "give the model's structures and values under structures, or train a model for yours",
-        )
+    descriptions = [check_model(folder) for folder in folders]
+    told = [{"structures": each.structures, "channels": each.channels} for each in descriptions]
+    for problem in misfits(told, str(folders[0]), structures, channels):
+        raise problem
     for folder, description in zip(folders, descriptions, strict=True):
         if description.spacing_mm != descriptions[0].spacing_mm:
             raise InputError(
@@ -194,7 +174,7 @@ def load_model(folder: str | Path) -> tuple[nn.Module, Description]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    description = check_model(folder, None, None)
+    description = check_model(folder)
     path = Path(folder) / WEIGHTS
     try:
         weights = load_file(str(path))
