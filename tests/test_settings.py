@@ -273,6 +273,11 @@ def test_a_pretrained_model_that_does_not_fit_is_told_before_anything_runs(tmp_p
     (tmp_path / "torn" / "model.json").write_text("{}")
     problems = problems_of(segmentation={"models": ["torn"], "pretrained": {"torn": folders["torn"]}})
     assert "a model for the" in problems["segmentation.pretrained.torn"].found
+    for strange in ({"structures": [1]}, {"channels": 5}, {"training_settings": 1}):
+        (tmp_path / "torn" / "model.json").write_text(json.dumps(strange))
+        problems = problems_of(segmentation={"models": ["torn"], "pretrained": {"torn": folders["torn"]}})
+        (problem,) = problems.values()
+        assert problem.found.startswith("not a model's description")
 
 
 def test_a_variant_is_checked_as_its_network_is() -> None:

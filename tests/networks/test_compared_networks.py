@@ -94,17 +94,17 @@ def test_a_network_can_be_built_without_memory_for_its_weights(name: str) -> Non
 
 
 # The border paper's U-Net by hand, for one channel and four classes. MONAI halves with 3 x 3 x 3
-# convolutions, and each has a bias, batch norm (2 per map) and a PReLU or leaky ReLU (none): a to b maps, 27
-# a b + 3 b. Up, the transposed convolution takes skipped and lower maps together; the last gives classes,
+# convolutions, and each has a bias, batch norm (2 per map) and a PReLU of one slope: a to b maps, 27 a b +
+# 3 b + 1. Up, the transposed convolution takes skipped and lower maps together; the last gives classes,
 # without norm.
 def test_the_border_paper_s_unet_has_the_weights_that_its_channels_give() -> None:
     maps = (8, 16, 16, 32, 32, 64, 64)
-    down = sum(27 * a * b + 3 * b for a, b in zip((1, *maps), maps, strict=False))
+    down = sum(27 * a * b + 3 * b + 1 for a, b in zip((1, *maps), maps, strict=False))
     # From below: the two lowest levels together, then what came up beside its own maps.
     _, settings = split_settings("unet", module_of("unet").PRESETS["border"])
     network = built("unet", 1, 4, settings)
     ups = [(maps[5] + maps[6], maps[4])] + [(2 * maps[k + 1], maps[k]) for k in (3, 2, 1, 0)]
-    up = sum(27 * a * b + 3 * b for a, b in ups) + (27 * 2 * maps[0] * 4 + 4)
+    up = sum(27 * a * b + 3 * b + 1 for a, b in ups) + (27 * 2 * maps[0] * 4 + 4)
     assert count(network) == down + up
     assert multiple_of("unet", settings) == (8, 8, 8)
 

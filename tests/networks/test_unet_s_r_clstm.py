@@ -94,7 +94,8 @@ def test_layers_are_as_wide_and_as_large_as_the_source_says() -> None:
                 )
             )
     with torch.inference_mode():
-        logits, image = network.both(torch.zeros(1, 2, 3, 64, 96))
+        passed = network.run(torch.zeros(1, 2, 3, 64, 96), reconstruct=True)
+        logits, image = passed.segmentation, passed.reconstruction
     assert logits.shape == (1, 4, 3, 64, 96)
     assert image.shape == (1, 1, 3, 64, 96)
     shapes = [shape for _, shape in seen]
@@ -172,7 +173,6 @@ def test_windows_with_carried_state_equal_the_whole_sequence(window: int) -> Non
         expected = whole(channels)
         # 1e-12 is rounding; forgetting the state changes logits by far more.
         torch.testing.assert_close(parted(channels), expected, rtol=0, atol=1e-12)
-        torch.testing.assert_close(parted.both(channels)[0], expected, rtol=0, atol=1e-12)
         forgetful = torch.cat([whole(channels[:, :, :3]), whole(channels[:, :, 3:])], dim=2)
     assert (forgetful - expected)[:, :, 3:].abs().max() > 1e-5
     torch.testing.assert_close(forgetful[:, :, :3], expected[:, :, :3], rtol=0, atol=1e-12)
@@ -239,7 +239,8 @@ def test_a_cell_s_memory_is_float32_where_convolutions_are_not() -> None:
 
 def test_gradients_reach_every_weight() -> None:
     network = built(2, 3, **SMALL).train()
-    logits, image = network.both(torch.randn(1, 2, 6, 16, 16))
+    passed = network.run(torch.randn(1, 2, 6, 16, 16), reconstruct=True)
+    logits, image = passed.segmentation, passed.reconstruction
     (logits.square().mean() + image.square().mean()).backward()
     silent = [name for name, w in network.named_parameters() if w.grad is None or not w.grad.abs().max() > 0]
     assert silent == []
@@ -253,14 +254,15 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 
 def test_without_the_second_decoder_no_image_can_be_asked_for() -> None:
     with pytest.raises(RuntimeError, match="without a decoder"):
-        built(**SMALL, reconstruction=False).both(torch.zeros(1, 1, 2, 16, 16))
+        built(**SMALL, reconstruction=False).run(torch.zeros(1, 1, 2, 16, 16), reconstruct=True)
 
 
 def test_without_skips_the_image_passes_the_bottleneck() -> None:
     with_skips, without = built(**SMALL), built(**SMALL, reconstruction_skips=False)
     assert count(without.segmentation) == count(with_skips.segmentation)
     assert count(without.reconstruction) < count(with_skips.reconstruction)
-    assert without.eval().both(torch.randn(1, 1, 2, 16, 16))[1].shape == (1, 1, 2, 16, 16)
+    image = without.eval().run(torch.randn(1, 1, 2, 16, 16), reconstruct=True).reconstruction
+    assert image.shape == (1, 1, 2, 16, 16)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import signal
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from myosweep.training.cases import TrainingCase
 from myosweep.training.run import Run
 
@@ -47,8 +49,27 @@ run(cases, folder, kind)
 
 
 def die_after(update: int) -> None:
-    """From now on a training of this process is killed right after so many updates."""
+    """From now on a training of this process is killed right after so many updates.
+
+    Of a negative number in the midst of that checkpoint, counted from 1.
+    """
     done = 0
+    if update < 0:
+        write = torch.save
+
+        def write_and_die(state: Any, stream: Any) -> None:
+            nonlocal done
+            done += 1
+            if done == -update:
+                whole = io.BytesIO()
+                write(state, whole)
+                stream.write(whole.getvalue()[: len(whole.getvalue()) // 2])
+                stream.flush()
+                os.kill(os.getpid(), signal.SIGKILL)
+            write(state, stream)
+
+        torch.save = write_and_die
+        return
     follow = Run._follow
 
     def follow_and_die(self: Run) -> None:

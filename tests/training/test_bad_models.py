@@ -115,6 +115,9 @@ def test_another_network_s_weights_are_refused(models: Path, tmp_path: Path, net
         {"shape": None},
         {"structures": {"GM": "1"}},
         {"structures": [1]},
+        {"structures": {}},
+        {"channels": 5},
+        {"channels": "image"},
         {"training_settings": {}},
         {"training_settings": {"threads": 0, "position": True, "precision": "float32"}},
         {"training_settings": {"threads": 1, "position": True, "precision": "float64"}},
@@ -146,3 +149,34 @@ def test_weights_that_are_no_numbers_are_told(models: Path, tmp_path: Path) -> N
     reseal(folder, packed(header, np.full(len(body) // 4, np.nan, np.float32).tobytes()))
     with pytest.raises(InputError, match="not numbers"):
         predict(folder, spindles(1)[0], None, "right")
+
+
+@pytest.mark.parametrize(
+    ("network", "settings", "text"),
+    [
+        ("foo", {}, "network: 'foo', expected one of"),
+        ("unet", {"depth": 3}, "settings of unet, depth: an unknown key"),
+        ("unet", {"channels": 3}, "cannot be built"),
+        ("unet", {"channels": [4, "8"], "strides": [2]}, "channels"),
+        ("unet", {"channels": [4, 8], "strides": [0]}, "whole numbers from 1"),
+        ("unet", {"channels": [4, 8], "strides": [[1, 2]]}, "cannot be built"),
+        ("unet", {"residual_units": -1}, "residual_units"),
+        ("unet", {"activation": ["prelu"]}, "cannot be built"),
+        ("unet_s_r_clstm", {"widths": 5}, "cannot be built"),
+        ("unet_s_r_clstm", {"dropout": "a"}, "cannot be built"),
+        ("unet_s_r_clstm", {"memory_cells": 10**9}, "a number above"),
+        ("ifssnet", {"dropout": 0.1}, "cannot be built"),
+        ("daf3d", {"blocks": 3}, "cannot be built"),
+        ("unetr", {"image_size": 96}, "cannot be built"),
+        ("vnet", {"dropout": "x"}, "cannot be built"),
+    ],
+)
+def test_a_network_that_cannot_be_built_is_told_of_its_model(
+    models: Path, tmp_path: Path, network: str, settings: dict[str, Any], text: str
+) -> None:
+    folder = Path(shutil.copytree(models / "unet", tmp_path / "model"))
+    edit(folder, network=network, network_settings=settings)
+    with pytest.raises(InputError, match=text) as caught:
+        load_model(folder)
+    assert caught.value.where == str(folder / "model.json")
+    assert "the release of myosweep" in caught.value.remedy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -174,8 +175,29 @@ def test_cases_without_a_window_to_start_from_are_told(
 ) -> None:
     labels = tmp_path / "few.mha"
     write_volume(labels, few(read_volume(cases[1].labels), (28, 32)))
-    learn([cases[0], replace(cases[1], labels=labels)], tmp_path, "SOL", epochs=1)
-    assert f"nothing is learned from {cases[1].case}:" in capfd.readouterr().err
+    unseen = replace(cases[2], labels=tmp_path / "unseen.mha")
+    write_volume(unseen.labels, few(read_volume(cases[2].labels), (28, 32)))
+    learn([cases[0], replace(cases[1], labels=labels), unseen], tmp_path, "SOL", epochs=1)
+    told = capfd.readouterr().err
+    assert f"nothing is learned from {cases[1].case}:" in told
+    assert f"nothing is validated on {unseen.case}:" in told
+    learn([cases[0]], tmp_path / "alone", "SOL", epochs=1)
+    # What the network sees is as large as the muscle of the case that it starts from needs.
+    shapes = [
+        json.loads((folder / "model" / "SOL" / "model.json").read_text())["shape"]
+        for folder in (tmp_path, tmp_path / "alone")
+    ]
+    assert shapes[0] == shapes[1]
+
+
+def test_windows_that_supervision_hides_are_named(cases: list[Any], tmp_path: Path) -> None:
+    """One window in the middle of the limb, all that 1 % leaves, and a muscle that ends before it."""
+    labels = read_volume(cases[0].labels)
+    labels.array[len(labels.array) // 3 :] = 0
+    write_volume(tmp_path / "short.mha", labels)
+    short = replace(cases[0], labels=tmp_path / "short.mha")
+    with pytest.raises(InputError, match=r"(?s)supervision fixed hides.*raise annotated_percent"):
+        learn([short], tmp_path, "SOL", epochs=1, supervision="fixed", annotated_percent=1.0)
 
 
 def test_a_model_of_one_network_per_structure_is_taken_as_given(model: Path) -> None:

@@ -41,6 +41,25 @@ def cut(case: TrainingCase, folder: Path, shape: tuple[int, int, int]) -> Traini
     return replace(case, **paths)
 
 
+@pytest.mark.parametrize(
+    ("network", "shape"),
+    [
+        ("unet", (20, 20, 20)),
+        ("attention_unet", (20, 20, 20)),
+        # Three slices of the network: windows of two, and one that is left over.
+        ("unet_s_r_clstm", (12, 20, 20)),
+    ],
+)
+def test_the_deepest_maps_are_never_a_single_voxel(
+    tmp_path: Path, network: str, shape: tuple[int, int, int]
+) -> None:
+    settings = {**QUICK, **({**CLSTM, "window": 2} if network == "unet_s_r_clstm" else {})}
+    small = cut(write_case(tmp_path, 0, "train"), tmp_path, shape)
+    model = run([small], tmp_path, network=network, settings=settings)
+    image = read_volume(small.image)
+    assert predict(model, image, None, "right").array.shape == shape
+
+
 @pytest.mark.parametrize("network", ["unet", "unet_s_r_clstm"])
 def test_a_volume_smaller_than_the_receptive_field_is_padded(tmp_path: Path, network: str) -> None:
     settings = {**QUICK, **(CLSTM if network == "unet_s_r_clstm" else {})}

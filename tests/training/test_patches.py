@@ -184,7 +184,9 @@ def test_without_patches_a_case_is_seen_as_often_as_asked(
 
 
 @pytest.mark.parametrize(("network", "patch", "good"), [
-    ("unet", [10, 8, 8], r"\[8, 8, 8\]` or `patch: \[16, 8, 8\]"),
+    ("unet", [10, 16, 8], r"\[8, 16, 8\]` or `patch: \[16, 16, 8\]"),
+    ("unet", [10, 8, 8], r"write `patch: \[16, 8, 8\]`"),
+    ("unet", [8, 8, 8], r"deepest maps of unet have a single voxel.*`patch: \[16, 16, 16\]` or more"),
     ("unetr", [16, 40, 3], r"\[16, 32, 16\]` or `patch: \[16, 48, 16\]"),
     ("unet_s_r_clstm", [5, 8, 9], r"multiples of 1, "),
 ])  # fmt: skip

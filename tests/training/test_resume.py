@@ -1,4 +1,4 @@
-"""Training that is killed at ten random updates: of whole limbs, of patches, and along strands."""
+"""Training that is killed at random updates, and as it saves: of whole limbs, of patches, along strands."""
 
 from __future__ import annotations
 
@@ -66,3 +66,10 @@ def test_killed_at_ten_random_updates_it_ends_in_the_same_bytes(
     # Some die before the end of their first epoch, and what they did is lost.
     assert min(updates) <= epoch < max(updates)
     check_lives(run, cases, tmp_path, kind, updates)
+
+
+def test_killed_while_its_checkpoint_is_written_it_ends_in_the_same_bytes(
+    cases: list[TrainingCase], tmp_path: Path
+) -> None:
+    # In the second checkpoint of a life, and in the first of the next: what it had before it stays.
+    check_lives(run, cases, tmp_path, "whole", [-2, -1])

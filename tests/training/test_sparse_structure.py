@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from myosweep.errors import InputError
+from myosweep.io.volumes import read_volume, write_volume
 from myosweep.training.run import Run
 from spindles import STRUCTURES, train_network, write_case
 
@@ -50,6 +52,19 @@ def test_training_lacks_the_structure_on_hidden_slices_and_validation_nothing(
     assert (sparse[others] == whole[others]).all()
     assert whole[[background, gl]][:, hidden].any()
     assert not sparse[[background, gl]][:, hidden].any()
+
+
+def test_a_structure_of_which_no_annotation_is_left_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of GL's slices the one in the middle of the limb would be left; it is too short to be there.
+    case = write_case(tmp_path, 1, "train")
+    labels = read_volume(case.labels)
+    labels.array[len(labels.array) // 3 :][labels.array[len(labels.array) // 3 :] == STRUCTURES["GL"]] = 0
+    write_volume(tmp_path / "short.mha", labels)
+    settings = {**QUICK, "sparse_structure": "GL", "annotated_percent": 1.0}
+    with pytest.raises(InputError, match=r"(?s)structures, GL.*annotated_percent leaves.*raise"):
+        train_network([replace(case, labels=tmp_path / "short.mha")], tmp_path, NETWORK, settings)
 
 
 def test_a_structure_that_is_not_learned_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,6 +110,9 @@ def test_padding_is_black_unknown_and_a_multiple(tmp_path: Path) -> None:
     np.testing.assert_array_equal(target[:, :, 4:20], sample.target)
     assert (target[:, :, :4] == 0).all()
     assert (channels[0, :, 20:] == sample.black[0]).all()
+    # A single voxel at the deepest level has no deviation.
+    assert uniform_shape([(3, 7, 8)], (8, 8, 8)) == (8, 8, 16)
+    assert uniform_shape([(3, 7, 8)], (1, 8, 8)) == (3, 8, 8)
     told = position_channel(shape, 2.0)
     assert told.shape == (1, *shape)
     np.testing.assert_allclose(told[0, 5, 7], (np.arange(24) - 11.5) / 25, rtol=1e-6)
@@ -120,6 +123,20 @@ def test_augmentation_without_strength_changes_nothing(tmp_path: Path) -> None:
     same = augment(sample, STILL, generator(1))
     np.testing.assert_allclose(same.channels, sample.channels, atol=1e-5)
     np.testing.assert_array_equal(same.target, sample.target)
+
+
+def test_flipped_along_the_limb_the_image_takes_its_labels_along(tmp_path: Path) -> None:
+    sample, settings = load(tmp_path), replace(STILL, flip_along_limb=True, move_probability=0)
+    flipped = []
+    for number in range(20):
+        found = augment(sample, settings, generator(number))
+        turned = not np.array_equal(found.target, sample.target)
+        step = -1 if turned else 1
+        np.testing.assert_array_equal(found.target, sample.target[:, ::step])
+        # The gain takes black off and puts it back: rounding of float32.
+        np.testing.assert_allclose(found.channels, sample.channels[:, ::step], atol=1e-5)
+        flipped.append(turned)
+    assert 4 < sum(flipped) < 16
 
 
 def test_a_moved_image_keeps_its_speckle() -> None:

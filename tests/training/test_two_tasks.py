@@ -153,7 +153,13 @@ def test_the_network_and_its_ablations_train(limbs: list[TrainingCase], tmp_path
     small = {"widths": [4, 8, 16], "epochs": 4, "spacing_mm": 4.0, "threads": 1}
     train_network(limbs, tmp_path, NAME, {**PRESETS.get(preset, {}), **small})
     with (tmp_path / "model" / "history.csv").open() as stream:
-        losses = [float(row["loss"]) for row in csv.DictReader(stream)]
+        rows = list(csv.DictReader(stream))
+    losses = [float(row["loss"]) for row in rows]
+    tasks = ["segmentation", "reconstruction"]
+    if f"loss_{tasks[1]}" in rows[0]:
+        for row in rows:
+            assert float(row["loss"]) == pytest.approx(sum(float(row[f"loss_{task}"]) for task in tasks))
+    assert (f"loss_{tasks[0]}" in rows[0]) == PRESETS.get(preset, {}).get("reconstruction", True)
     assert len(losses) == 4
     assert losses[-1] < losses[0]
     assert predict(tmp_path / "model", spindles(9)[0], None, "right").array.shape == (64, 32, 48)

@@ -191,6 +191,14 @@ def _check_unseen(seen: Mapping[str, Sequence[str]], splits: Mapping[str, str], 
         )
 
 
+def _check_kinds(values: Mapping[str, Any]) -> None:
+    """Raise ValueError unless what is there of what planning looks at is of the right kind."""
+    kinds = {"structures": dict, "channels": list, "network_settings": dict, "training_settings": dict}
+    for name, kind in kinds.items():
+        if not isinstance(values.get(name, kind()), kind):
+            raise ValueError(f"{name} cannot be {values[name]!r}")
+
+
 def read_description(folder: str) -> dict[str, Any]:
     """A source's model.json as plain values, as far as `check_source` looks at them of the right kinds.
 
@@ -202,6 +210,7 @@ def read_description(folder: str) -> dict[str, Any]:
     path = Path(folder, "model.json")
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        _check_kinds(values)
         _seeing(values)
         seen_by(values)
     except (OSError, ValueError, TypeError, AttributeError) as error:

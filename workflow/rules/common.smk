@@ -604,7 +604,7 @@ def settings_of_model(model):
         told = read_description(str(model_folders(PRETRAINED[model], SETTINGS["structures"])[0]))
     except InputError:
         return {}
-    return {**told.get("network_settings", {}), **told["training_settings"]}
+    return {**told.get("network_settings", {}), **told.get("training_settings", {})}
 
 
 def inference_of(model, *names):

@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import import_module
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from myosweep.errors import InputError
@@ -97,13 +98,22 @@ def check_patch(name: str, settings: dict[str, Any], patch: Sequence[int], where
     Raises
     ------
     InputError
-        It does not; the next sizes that it takes are told.
+        It does not, or its deepest maps have one voxel; sizes that it takes are told.
     """
     factors = multiple_of(name, settings)
     larger = [-(-edge // factor) * factor for edge, factor in zip(patch, factors, strict=True)]
+    if larger == list(factors) and prod(factors) > 1:
+        raise InputError(
+            where,
+            f"{list(patch)}, of which the deepest maps of {name} have a single voxel",
+            "two voxels or more there",
+            f"write `patch: {[2 * factor for factor in factors]}` or more",
+        )
     if larger == list(patch):
         return
     smaller = [max(edge // factor, 1) * factor for edge, factor in zip(patch, factors, strict=True)]
+    if smaller == list(factors):
+        smaller = larger
     good = " or ".join(f"`patch: {size}`" for size in dict.fromkeys(map(str, (smaller, larger))))
     raise InputError(
         where,

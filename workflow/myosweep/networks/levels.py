@@ -18,7 +18,7 @@ def check_levels(network: str, channels: Sequence[int], strides: Sequence[Any], 
     InputError
         Fewer than two levels or than `least` maps in one, or another number of strides.
     """
-    if len(channels) < 2 or min(channels) < least:
+    if len(channels) < 2 or any(type(count) is not int or count < least for count in channels):
         raise InputError(
             f"settings of {network}, channels",
             f"{list(channels)}",
@@ -31,6 +31,10 @@ def check_levels(network: str, channels: Sequence[int], strides: Sequence[Any], 
             f"{len(strides)} for {len(channels)} levels",
             "one fewer than channels",
             "give one stride between each level and the next",
+        )
+    if any(edge < 1 for stride in each_axis(strides) for edge in stride):
+        raise InputError(
+            f"settings of {network}, strides", f"{list(strides)}", "whole numbers from 1", "correct it"
         )
 
 

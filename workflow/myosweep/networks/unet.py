@@ -1,8 +1,12 @@
 """The U-Net of Cicek et al. (2016) in MONAI's residual form (Kerfoot et al. 2019).
 
-A level's units are residual, y = W x + F(x), F convolutions of 3 x 3 x 3, each with norm, dropout and PReLU;
-the first has the level's stride, in place of the source's max-pooling. On the way up the maps of a level and
-of what lies below it are joined and go through a transposed convolution.
+A level's units are residual, y = W x + F(x), F convolutions of 3 x 3 x 3, each with norm, dropout and
+activation; the first has the level's stride, in place of the source's max-pooling. On the way up the maps of
+a level and of what lies below it are joined and go through a transposed convolution.
+
+MONAI's own activation is PReLU, one learned slope for all maps; the default here is a leaky ReLU of slope
+0.01 in its place, which needs no copy of the maps. The preset `border` has MONAI's, as the border paper names
+none.
 """
 
 from __future__ import annotations
@@ -27,9 +31,15 @@ PRESETS: dict[str, dict[str, Any]] = {
         "strides": (1, 2, 1, 2, 1, 2),
         "residual_units": 0,
         "norm": "batch",
+        "activation": "prelu",
         "dropout": 0.2,
         **BORDER_TRAINING,
     }
+}
+
+_ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "leaky_relu": ("leakyrelu", {"negative_slope": 0.01, "inplace": True}),
+    "prelu": ("prelu", {}),
 }
 
 
@@ -48,6 +58,8 @@ class Settings:
         Convolutions per residual block; 0 for plain blocks.
     norm
         `instance` or `batch`. Batches hold one case, so instance.
+    activation
+        `leaky_relu` (slope 0.01) or `prelu`.
     dropout
         Share of the features that is dropped in training, 0 to below 1.
     """
@@ -56,13 +68,28 @@ class Settings:
     strides: Sequence[Any] = (2, 2, 2)
     residual_units: int = 2
     norm: str = "instance"
+    activation: str = "leaky_relu"
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
         check_levels("unet", self.channels, self.strides)
         check_dropout("unet", self.dropout)
+        if type(self.residual_units) is not int or self.residual_units < 0:
+            raise InputError(
+                "settings of unet, residual_units",
+                repr(self.residual_units),
+                "a whole number from 0",
+                "correct it",
+            )
         if self.norm not in ("instance", "batch"):
             raise InputError("settings of unet, norm", f"'{self.norm}'", "instance or batch", "correct it")
+        if self.activation not in _ACTIVATIONS:
+            raise InputError(
+                "settings of unet, activation",
+                f"'{self.activation}'",
+                " or ".join(_ACTIVATIONS),
+                "correct it",
+            )
 
 
 def multiple(settings: Settings) -> tuple[int, int, int]:
@@ -81,7 +108,7 @@ def build(in_channels: int, out_channels: int, settings: Settings) -> nn.Module:
         channels=tuple(settings.channels),
         strides=each_axis(settings.strides),  # type: ignore[arg-type]
         num_res_units=settings.residual_units,
-        act=("leakyrelu", {"negative_slope": 0.01, "inplace": True}),
+        act=_ACTIVATIONS[settings.activation],
         norm=(settings.norm, {"affine": True}),
         dropout=settings.dropout,
     )

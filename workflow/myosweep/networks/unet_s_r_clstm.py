@@ -244,12 +244,14 @@ def in_windows(
     """
     import torch
 
+    from myosweep.networks.modules.two_decoders import windows_of
+
     state = None
     window = int(network.window)  # type: ignore[arg-type]
-    for start in range(0, channels.shape[1], window):
-        part = torch.from_numpy(channels[:, start : min(start + window, channels.shape[1])])[None].to(device)
+    for place in windows_of(channels.shape[1], window):
+        part = torch.from_numpy(channels[:, place])[None].to(device)
         with torch.inference_mode():
             found = network.run(part, state)  # type: ignore[operator]
             state = found.state
             scores = torch.softmax(found.segmentation[0].float(), dim=0).cpu().numpy()
-        yield from enumerate(scores.swapaxes(0, 1), start=start)
+        yield from enumerate(scores.swapaxes(0, 1), start=place.start)

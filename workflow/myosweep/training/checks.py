@@ -84,45 +84,61 @@ def check_pair(network: str, options: TrainingSettings, learned: Sequence[str]) 
         )
 
 
-def check_starts(learned: Sequence[Sample], window: int) -> None:
+def check_starts(
+    learned: Sequence[Sample], validation: Sequence[Sample], window: int, supervision: str
+) -> None:
     """Tell the cases in which a guided network finds no window to start from, and refuse it where all are.
 
     Parameters
     ----------
-    learned
+    learned, validation
         At the network's spacing, of one structure.
     window
         Slices of a window.
+    supervision
+        `full`, or what has left annotations on a share of the slices of `learned`.
 
     Raises
     ------
     InputError
         No case has as many neighbouring annotated slices with the structure as a window.
     """
-    without = [
-        sample.case for sample in learned if not starting_windows(torch.from_numpy(sample.target), window)
-    ]
-    if len(without) == len(learned):
+
+    def without(samples: Sequence[Sample]) -> list[str]:
+        return [
+            sample.case for sample in samples if not starting_windows(torch.from_numpy(sample.target), window)
+        ]
+
+    few = f"fewer than {window} neighbouring slices of the network are annotated and show the structure"
+    unused = without(learned)
+    if len(unused) == len(learned):
+        left = "" if supervision == "full" else f" (supervision {supervision} hides the others)"
+        remedy = "annotate more slices, or give spacing_mm smaller voxels along the limb"
         raise InputError(
             "the labels of the cases to train on",
-            f"none with {window} neighbouring annotated slices, of those that the network sees, that show it",
+            f"none with {window} neighbouring annotated slices, of those that the network sees{left}, that "
+            "show it",
             f"{window} neighbouring slices with the structure, at the network's spacing along the limb",
-            "annotate more slices, or give spacing_mm smaller voxels along the limb",
+            f"raise annotated_percent, {remedy}" if left else remedy,
         )
-    if without:
-        announce(
-            f"nothing is learned from {', '.join(without)}: fewer than {window} neighbouring slices of the "
-            "network are annotated and show the structure"
-        )
+    if unused:
+        announce(f"nothing is learned from {', '.join(unused)}: {few}")
+    unseen = without(validation)
+    if unseen:
+        alone = len(unseen) == len(validation)
+        end = "; training runs all its epochs, the last weights count" if alone else ""
+        announce(f"nothing is validated on {', '.join(unseen)}: {few}{end}")
 
 
-def check_presence(learned: list[Sample], structures: dict[str, int]) -> None:
-    """Refuse structures that no training case shows."""
+def check_presence(learned: list[Sample], structures: dict[str, int], *, left: bool = False) -> None:
+    """Refuse structures that no training case shows; `left` on the slices that its settings leave."""
+    where = " on the slices that annotated_percent leaves" if left else ""
+    remedy = "raise annotated_percent" if left else "annotate it in a training case"
     for index, name in enumerate(structures, start=1):
         if not any(sample.target[index].any() for sample in learned):
             raise InputError(
                 f"structures, {name}",
-                "no voxel of it in any case of the split train",
-                "at least one training case that has it",
-                "annotate it in a training case, or take it out of structures",
+                f"no voxel of it in any case of the split train{where}",
+                f"at least one training case that has it{where and ' there'}",
+                f"{remedy}, or take it out of structures",
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -21,6 +21,8 @@ class DeepSupervision:
     dice_weight, cross_entropy_weight
         See `losses.segmentation_loss`.
     """
+
+    tasks: ClassVar[Sequence[str]] = ("segmentation",)
 
     def __init__(
         self, weights: Sequence[float], dice_weight: float = 1.0, cross_entropy_weight: float = 1.0

@@ -125,10 +125,13 @@ def train(
         structures = {name: structures[name] for name in learned}
         training = [samples[case.case] for case in used if case.split == "train"]
         validation = [samples[case.case] for case in used if case.split == "validation"]
-        training = _with_annotations(training, network, network_settings, list(structures))
         check_presence(training, structures)
+        training = _with_annotations(training, network, network_settings, list(structures))
         if is_guided(network):
-            check_starts(training, int(network_settings["window"]))
+            supervision = str(network_settings["supervision"])
+            check_starts(training, validation, int(network_settings["window"]), supervision)
+        else:
+            check_presence(training, structures, left=True)
         if not validation:
             announce(
                 f"no case to validate on: training runs all {options.epochs} epochs, the last weights count"

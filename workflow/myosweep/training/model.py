@@ -28,6 +28,8 @@ DESCRIPTION = "model.json"
 
 # As the format's own reader has it.
 _LONGEST_HEADER = 100_000_000
+# More than any number of a network's settings; a billion layers would be built before weights are compared.
+_LARGEST_SETTING = 16_384
 _KINDS = {"torch.float32": "F32", "torch.int64": "I64"}
 _TRAIN_AGAIN = "train it again, or copy the whole folder again"
 
@@ -180,7 +182,7 @@ def load_model(folder: str | Path) -> tuple[nn.Module, Description]:
         weights = load_file(str(path))
     except SafetensorError as error:
         raise InputError(path, f"not a safetensors file ({error})", "weights", _TRAIN_AGAIN) from None
-    network = _build(description)
+    network = _build(description, Path(folder) / DESCRIPTION)
     network.load_state_dict(weights)
     return network.eval(), description
 
@@ -190,12 +192,35 @@ def sealed_digest(folder: str | Path) -> str:
     return _digest(Path(folder) / WEIGHTS)
 
 
-def _build(description: Description) -> nn.Module:
+def _build(description: Description, path: Path) -> nn.Module:
     from myosweep.networks import create
 
     channels = len(description.channels) + bool(description.training_settings["position"])
     classes = len(description.structures) + 1
-    return create(description.network, channels, classes, description.network_settings)
+    network, settings = description.network, description.network_settings
+    try:
+        if _largest(settings) > _LARGEST_SETTING:
+            raise ValueError(f"a number above {_LARGEST_SETTING}")
+        return create(network, channels, classes, settings)
+    except InputError as problem:
+        what = problem.where.replace("segmentation.models", "network")
+        found = f"{what}: {problem.found}, expected {problem.expected}"
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RuntimeError) as error:
+        found = f"settings of {network} with which it cannot be built ({error})"
+    raise InputError(
+        path,
+        found,
+        "a network of this release and its settings, as training writes them",
+        "use the release of myosweep that trained the model, or train it again",
+    )
+
+
+def _largest(values: Any) -> float:
+    """The largest number in plain values."""
+    if isinstance(values, dict | list):
+        inner = values.values() if isinstance(values, dict) else values
+        return max(map(_largest, inner), default=0.0)
+    return abs(values) if isinstance(values, int | float) else 0.0
 
 
 def _read_description(folder: Path) -> Description:
@@ -242,8 +267,10 @@ def _check_values(description: Description) -> None:
         "spacing_mm": len(description.spacing_mm) == 3
         and all(math.isfinite(edge) and edge > 0 for edge in description.spacing_mm),
         "shape": len(description.shape) == 3 and all(type(n) is int and n > 0 for n in description.shape),
-        "structures": all(type(value) is int for value in description.structures.values()),
-        "channels": all(isinstance(channel, str) for channel in description.channels),
+        "structures": bool(description.structures)
+        and all(type(value) is int for value in description.structures.values()),
+        "channels": isinstance(description.channels, list)
+        and all(isinstance(channel, str) for channel in description.channels),
         "participants": _are_participants(description.participants),
         "started_from": _are_participants(description.started_from.get("participants", {})),
         "network": isinstance(description.network, str),
@@ -286,7 +313,7 @@ def _check_shapes(path: Path, description: Description) -> None:
     with torch.device("meta"):
         expected = {
             name: (_KINDS[str(tensor.dtype)], *tensor.shape)
-            for name, tensor in _build(description).state_dict().items()
+            for name, tensor in _build(description, path.with_name(DESCRIPTION)).state_dict().items()
         }
     for name in [*expected, *found]:
         if found.get(name) != expected.get(name):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -16,6 +16,10 @@ from myosweep.training.settings import TrainingSettings
 
 class Objective(Protocol):
     """Several optimisers and losses, some of them after a step of another."""
+
+    @property
+    def tasks(self) -> Sequence[str]:
+        """What each optimiser's loss is of, for the names of columns."""
 
     def parameters(self, network: nn.Module) -> list[list[nn.Parameter]]:
         """The weights of each optimiser; weights may belong to several."""
@@ -83,6 +87,7 @@ class WholeVolume:
 
     dice_weight: float
     cross_entropy_weight: float
+    tasks: ClassVar[Sequence[str]] = ("segmentation",)
 
     def parameters(self, network: nn.Module) -> list[list[nn.Parameter]]:
         """All weights."""

@@ -7,9 +7,9 @@ network always sees the masks one slice behind.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -273,6 +273,7 @@ class Propagation:
     reach: int = 0
     lead: int = 0
     balance_rate: float = 1.0
+    tasks: ClassVar[Sequence[str]] = ("segmentation",)
 
     def at(self, done: float) -> Propagation:
         """The objective after this part of the training, 0 to 1: the lead grows over its first half.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -165,14 +166,21 @@ class Run:
         if isinstance(self.objective, Growing):
             shown = self.objective.volumes(epoch / self.options.epochs, shown)
         order = generator(self.seed, "order", epoch).permutation(len(learned) * self.options.patches)
-        losses = []
+        losses: list[list[float]] = [[] for _ in self.optimizers]
         told = time.monotonic()
         for step, index in enumerate(order):
-            losses.append(self._step(epoch, learned[index % shown], int(index // shown)))
+            for task, loss in self._step(epoch, learned[index % shown], int(index // shown)):
+                losses[task].append(loss)
             if time.monotonic() - told >= SECONDS_BETWEEN_LINES:
                 told = time.monotonic()
-                announce(f"epoch {epoch + 1}, step {step + 1} of {len(order)}: loss {np.mean(losses):.4f}")
-        row: Row = {"epoch": epoch + 1, "learning_rate": rate, "loss": float(np.mean(losses))}
+                announce(
+                    f"epoch {epoch + 1}, step {step + 1} of {len(order)}: loss {sum(_means(losses)):.4f}"
+                )
+        row: Row = {"epoch": epoch + 1, "learning_rate": rate, "loss": sum(_means(losses))}
+        if len(losses) > 1:
+            row |= {
+                f"loss_{name}": mean for name, mean in zip(self.objective.tasks, _means(losses), strict=True)
+            }
         scores = np.array([self._score(sample) for sample in validation]).reshape(-1, len(self.structures))
         means = [mean_of(column) for column in scores.T]
         row["validation_dice"] = mean_of(np.array([mean for mean in means if mean is not None]))
@@ -180,7 +188,8 @@ class Run:
             f"validation_dice_{name}": mean for name, mean in zip(self.structures, means, strict=True)
         }
 
-    def _step(self, epoch: int, sample: Sample, number: int) -> float:
+    def _step(self, epoch: int, sample: Sample, number: int) -> Iterator[tuple[int, float]]:
+        """Learn from one field; which optimiser stepped, and by which loss, for each of its updates."""
         purpose = (epoch, sample.case, number) if number else (epoch, sample.case)
         random = generator(self.seed, "augment", *purpose)
         changed = augment(sample, self.options, random, self._exchanged())
@@ -191,12 +200,11 @@ class Run:
         if isinstance(objective, Growing):
             objective = objective.at(epoch / self.options.epochs)
         steps = objective.losses(self.network, channels, target, confidence)
-        total = 0.0
         while True:
             with autocast(self.device, self.options.precision):
                 following = next(steps, None)
             if following is None:
-                return total
+                return
             index, loss = following
             self.network.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -214,7 +222,7 @@ class Run:
                 )
             self.optimizers[index].step()
             self._follow()
-            total += value
+            yield index, value
 
     def _follow(self) -> None:
         self.steps += 1
@@ -263,6 +271,11 @@ def learning_rate(epoch: int, settings: TrainingSettings) -> float:
         return settings.learning_rate * (settings.step_factor if dropped else 1.0)
     done = (epoch - warmup) / max(settings.epochs - warmup, 1)
     return settings.learning_rate * (1 + math.cos(math.pi * done)) / 2
+
+
+def _means(losses: Sequence[Sequence[float]]) -> list[float]:
+    """Of each optimiser over its updates; an update is a window or a part of a limb, or the whole."""
+    return [float(np.mean(own)) if own else 0.0 for own in losses]
 
 
 def copied(network: nn.Module) -> Weights:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import cast
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, cast
 
 import torch
 from torch import nn
@@ -25,6 +25,8 @@ class TwoTasks:
     negative_labels
         See `consistency.st_sdc`.
     """
+
+    tasks: ClassVar[Sequence[str]] = ("segmentation", "reconstruction")
 
     def __init__(self, negative_labels: str = "known") -> None:
         self.negative_labels = negative_labels

@@ -70,12 +70,12 @@ class View:
         margin_mm, window
             How far a network sees around the masks of so many given slices; 0 for the whole limb.
         """
-        shapes = [
-            field_shape(sample.shape, _box(sample, window), margin_mm, options.spacing)
-            if margin_mm
-            else sample.shape
-            for sample in samples
-        ]
+        shapes = [sample.shape for sample in samples]
+        if margin_mm:
+            boxes = [(sample.shape, _box(sample, window)) for sample in samples]
+            # A case without given masks is not looked at; it must not make all fields as large as its limb.
+            started = [(shape, box) for shape, box in boxes if box is not None] or boxes
+            shapes = [field_shape(shape, box, margin_mm, options.spacing) for shape, box in started]
         shape = uniform_shape([tuple(options.patch)] if options.patch else shapes, multiple)
         return cls(options, seen, shape, window if margin_mm else 0)
 

@@ -90,6 +90,18 @@ class Decoder(nn.Module):
         return result
 
 
+def windows_of(slices: int, window: int) -> list[slice]:
+    """Windows of so many slices one after the other, the last one shorter.
+
+    A single slice that is left over goes with the window before it: norms that take a window's statistics
+    have too little to go by in one, and none where its deepest maps are a single pixel.
+    """
+    starts = list(range(0, slices, window))
+    if window > 1 and len(starts) > 1 and slices - starts[-1] == 1:
+        starts.pop()
+    return [slice(start, end) for start, end in zip(starts, [*starts[1:], slices], strict=True)]
+
+
 class TwoDecoders(nn.Module):
     """The network of `networks.unet_s_r_clstm`, which tells what is what and why.
 
@@ -162,29 +174,18 @@ class TwoDecoders(nn.Module):
 
     def forward(self, channels: torch.Tensor) -> torch.Tensor:
         """Map (case, channel, z, y, x) to logits (case, class, z, y, x); y and x multiples of the pooling."""
-        logits = [part.segmentation for part in self._windows(channels, reconstruct=False)]
-        return torch.cat([part for part in logits if part is not None], dim=2)
-
-    def both(self, channels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits (case, class, z, y, x) and the reconstructed image (case, 1, z, y, x).
-
-        Raises
-        ------
-        RuntimeError
-            The network has no decoder for the image.
-        """
-        logits, images = [], []
-        for part in self._windows(channels, reconstruct=True):
-            assert part.segmentation is not None
-            assert part.reconstruction is not None
-            logits.append(part.segmentation)
-            images.append(part.reconstruction)
-        return torch.cat(logits, dim=2), torch.cat(images, dim=2)
+        state: list[State] | None = None
+        logits = []
+        for _, part in self.windows(channels):
+            result = self.run(part, state)
+            assert result.segmentation is not None
+            logits.append(result.segmentation)
+            state = result.state
+        return torch.cat(logits, dim=2)
 
     def windows(self, channels: torch.Tensor) -> Iterator[tuple[slice, torch.Tensor]]:
-        """Parts of `channels` of at most `window` slices in their order, and which slices they are."""
-        for start in range(0, channels.shape[2], self.window):
-            part = slice(start, min(start + self.window, channels.shape[2]))
+        """Parts of `channels` in their order, and which slices they are: see `windows_of`."""
+        for part in windows_of(channels.shape[2], self.window):
             yield part, channels[:, :, part]
 
     def run(
@@ -231,10 +232,3 @@ class TwoDecoders(nn.Module):
             decoded(self.reconstruction) if reconstruct else None,
             after,
         )
-
-    def _windows(self, channels: torch.Tensor, *, reconstruct: bool) -> Iterator[Pass]:
-        state: list[State] | None = None
-        for _, part in self.windows(channels):
-            result = self.run(part, state, reconstruct=reconstruct)
-            state = result.state
-            yield result
