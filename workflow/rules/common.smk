@@ -28,6 +28,7 @@ from myosweep.io.screens import read_excluded
 from myosweep.labels.methods import FRAME_WISE, NEED_IMAGE
 from myosweep.models import fold_of, fold_splits, members_of, model_folders, model_of, network_in
 from myosweep.network_memory import prediction_bytes, training_bytes
+from myosweep.scheduler_passes import one_pass_at_a_time
 from myosweep.settings import known_networks, network_names, read_settings
 from myosweep.sources import share_with_jobs, source_files
 from myosweep.starts import check_circles, check_source, read_description, seen_by, source_of, trained_here
@@ -64,6 +65,7 @@ def refuse_edited_files():
 SETTINGS, TABLES = read_inputs()
 if workflow.is_main_process:
     refuse_edited_files()
+    one_pass_at_a_time()
 METHODS = SETTINGS["labels"]["interpolation"]
 MODELS = SETTINGS["segmentation"]["models"]
 PRETRAINED = SETTINGS["segmentation"]["pretrained"]
