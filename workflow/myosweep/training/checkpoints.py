@@ -32,6 +32,9 @@ def only_one(folder: Path) -> Iterator[None]:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
+        # Of a process that was killed while it saved.
+        for torn in folder.glob(f".*.{FILE}"):
+            torn.unlink()
         yield
 
 
