@@ -176,11 +176,10 @@ class Run:
                 announce(
                     f"epoch {epoch + 1}, step {step + 1} of {len(order)}: loss {sum(_means(losses)):.4f}"
                 )
-        row: Row = {"epoch": epoch + 1, "learning_rate": rate, "loss": sum(_means(losses))}
-        if len(losses) > 1:
-            row |= {
-                f"loss_{name}": mean for name, mean in zip(self.objective.tasks, _means(losses), strict=True)
-            }
+        by_task = _means(losses)
+        row: Row = {"epoch": epoch + 1, "learning_rate": rate, "loss": sum(by_task)}
+        if len(by_task) > 1:
+            row |= {f"loss_{name}": mean for name, mean in zip(self.objective.tasks, by_task, strict=True)}
         scores = np.array([self._score(sample) for sample in validation]).reshape(-1, len(self.structures))
         means = [mean_of(column) for column in scores.T]
         row["validation_dice"] = mean_of(np.array([mean for mean in means if mean is not None]))
