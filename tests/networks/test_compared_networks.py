@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from myosweep.errors import InputError
-from myosweep.networks import NETWORKS, complete_settings, create, module_of, multiple_of
+from myosweep.networks import NETWORKS, complete_settings, create, module_of, sizes_of
 from myosweep.settings import known_networks
 from myosweep.training.losses import segmentation_loss
 from myosweep.training.settings import split_settings
@@ -48,7 +48,7 @@ def ball(shape: tuple[int, int, int]) -> tuple[torch.Tensor, torch.Tensor]:
 def test_shapes_are_kept_for_any_channels_and_classes(name: str) -> None:
     settings = complete_settings(name, SMALL[name])
     shape = (16, 32, 48) if name == "unetr" else (16, 16, 32)
-    assert all(n % m == 0 for n, m in zip(shape, multiple_of(name, settings), strict=True))
+    assert all(n % m == 0 for n, m in zip(shape, sizes_of(name, settings).multiple, strict=True))
     for channels, classes in ((1, 2), (3, 4))[name == "vnet" :]:
         network = built(name, channels, classes, settings).eval()
         with torch.inference_mode():
@@ -106,7 +106,7 @@ def test_the_border_paper_s_unet_has_the_weights_that_its_channels_give() -> Non
     ups = [(maps[5] + maps[6], maps[4])] + [(2 * maps[k + 1], maps[k]) for k in (3, 2, 1, 0)]
     up = sum(27 * a * b + 3 * b + 1 for a, b in ups) + (27 * 2 * maps[0] * 4 + 4)
     assert count(network) == down + up
-    assert multiple_of("unet", settings) == (8, 8, 8)
+    assert sizes_of("unet", settings).multiple == (8, 8, 8)
 
 
 # V-Net (Milletari et al. 2016): 5 x 5 x 5 convolutions without bias and batch norm: 125 a b + 2 b; down 2 x 2

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from myosweep.errors import InputError
-from myosweep.networks import create, module_of, multiple_of
+from myosweep.networks import create, module_of, sizes_of
 from myosweep.networks.modules.attentive_pyramid import AttentivePyramid, Bottleneck, _halved
 from myosweep.networks.modules.linear_resize import linear_resize
 from myosweep.training.losses import segmentation_loss
@@ -74,7 +74,7 @@ def test_stages_are_as_wide_dilated_and_strided_as_the_source_says() -> None:
 
 @pytest.mark.parametrize("shape", [(8, 16, 24), (7, 18, 23)])
 def test_nine_outputs_of_the_input_s_size_and_the_last_is_the_result(shape: tuple[int, int, int]) -> None:
-    assert multiple_of("daf3d", SMALL) == (2, 8, 8)
+    assert sizes_of("daf3d", SMALL).multiple == (2, 8, 8)
     network = built(2, 3, **SMALL).eval()
     channels = torch.randn(1, 2, *shape)
     with torch.inference_mode():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from myosweep.errors import InputError
-from myosweep.networks import complete_settings, create, module_of, multiple_of
+from myosweep.networks import complete_settings, create, module_of, sizes_of
 from myosweep.networks.modules.conv_lstm import ConvLSTM
 from myosweep.networks.modules.residual_blocks import ResidualBlock
 from myosweep.networks.modules.two_decoders import TwoDecoders
@@ -107,7 +107,7 @@ def test_layers_are_as_wide_and_as_large_as_the_source_says() -> None:
 @pytest.mark.parametrize(("pool", "edge"), [(True, 32), (False, 16)])
 def test_shapes_with_and_without_the_last_pooling(pool: bool, edge: int) -> None:
     settings = complete_settings(NAME, {**PAPER, "pool_after_last": pool, "memory_cells": 1})
-    assert multiple_of(NAME, settings) == (1, edge, edge)
+    assert sizes_of(NAME, settings).multiple == (1, edge, edge)
     network = built(3, 4, **settings).eval()
     with torch.inference_mode():
         assert network(torch.zeros(2, 3, 2, edge, 2 * edge)).shape == (2, 4, 2, edge, 2 * edge)

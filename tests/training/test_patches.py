@@ -187,6 +187,7 @@ def test_without_patches_a_case_is_seen_as_often_as_asked(
     ("unet", [10, 16, 8], r"\[8, 16, 8\]` or `patch: \[16, 16, 8\]"),
     ("unet", [10, 8, 8], r"write `patch: \[16, 8, 8\]`"),
     ("unet", [8, 8, 8], r"deepest maps of unet have a single voxel.*`patch: \[16, 16, 16\]` or more"),
+    ("unet", [15, 8, 8], r"write `patch: \[16, 8, 8\]`"),
     ("unetr", [16, 40, 3], r"\[16, 32, 16\]` or `patch: \[16, 48, 16\]"),
     ("unet_s_r_clstm", [5, 8, 9], r"multiples of 1, "),
 ])  # fmt: skip
@@ -195,6 +196,11 @@ def test_a_patch_that_the_network_does_not_take_names_the_next(
 ) -> None:
     with pytest.raises(InputError, match=rf"(?s)segmentation.{network}.patch.*{good}"):
         split_settings(network, {"patch": patch})
+
+
+@pytest.mark.parametrize(("network", "patch"), [("unetr", [16, 16, 16]), ("daf3d", [2, 8, 8])])
+def test_a_patch_of_one_deepest_voxel_is_taken_where_no_norm_minds(network: str, patch: list[int]) -> None:
+    assert split_settings(network, {"patch": patch})[0].patch == patch
 
 
 def test_a_mirrored_limb_s_muscles_change_places() -> None:

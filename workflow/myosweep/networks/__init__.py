@@ -5,6 +5,7 @@ A network's module holds `Settings` (a frozen dataclass: its settings and their 
 along (z, y, x) whose multiples it takes) and `build(in_channels, out_channels, settings)`. It may hold
 
 - `PRESETS`: settings by name, of a paper's variants;
+- `SINGLE_VOXEL`: its deepest maps may have one voxel, since no norm takes a deviation there;
 - `WITHOUT`: settings of training that mean nothing to it;
 - `BINARY`: it learns one structure;
 - `objective(settings, options)`: a `training.objectives.Objective`, where it is not trained by Dice and
@@ -24,10 +25,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import import_module
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 from myosweep.errors import InputError
+from myosweep.networks.sizes import Sizes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -85,11 +86,11 @@ def complete_settings(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def multiple_of(name: str, settings: dict[str, Any]) -> tuple[int, int, int]:
-    """What the numbers of voxels along (z, y, x) must be a multiple of."""
+def sizes_of(name: str, settings: dict[str, Any]) -> Sizes:
+    """Which volumes the network takes."""
     module = module_of(name)
     z, y, x = module.multiple(module.Settings(**settings))
-    return int(z), int(y), int(x)
+    return Sizes((int(z), int(y), int(x)), 1 if hasattr(module, "SINGLE_VOXEL") else 2)
 
 
 def check_patch(name: str, settings: dict[str, Any], patch: Sequence[int], where: str) -> None:
@@ -98,11 +99,13 @@ def check_patch(name: str, settings: dict[str, Any], patch: Sequence[int], where
     Raises
     ------
     InputError
-        It does not, or its deepest maps have one voxel; sizes that it takes are told.
+        It does not, or its deepest maps would have one voxel of the two they need; sizes that it takes are
+        told.
     """
-    factors = multiple_of(name, settings)
-    larger = [-(-edge // factor) * factor for edge, factor in zip(patch, factors, strict=True)]
-    if larger == list(factors) and prod(factors) > 1:
+    sizes = sizes_of(name, settings)
+    factors = sizes.multiple
+    larger = [count * factor for count, factor in zip(sizes.counts(patch), factors, strict=True)]
+    if sizes.too_few(patch):
         raise InputError(
             where,
             f"{list(patch)}, of which the deepest maps of {name} have a single voxel",
@@ -112,7 +115,7 @@ def check_patch(name: str, settings: dict[str, Any], patch: Sequence[int], where
     if larger == list(patch):
         return
     smaller = [max(edge // factor, 1) * factor for edge, factor in zip(patch, factors, strict=True)]
-    if smaller == list(factors):
+    if sizes.too_few(smaller):
         smaller = larger
     good = " or ".join(f"`patch: {size}`" for size in dict.fromkeys(map(str, (smaller, larger))))
     raise InputError(

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 TRAINING: dict[str, Any] = {"learning_rate": 1e-3}
 
 
+# Norms are over groups of maps.
+SINGLE_VOXEL = True
+
+
 @dataclass(frozen=True)
 class Settings:
     """Settings of DAF3D.

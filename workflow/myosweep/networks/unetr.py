@@ -27,6 +27,9 @@ TRAINING: dict[str, Any] = {"learning_rate": 1e-4}
 
 PATCH = 16
 
+# The transformer norms over the numbers of a patch, the decoder over maps of two voxels a side or more.
+SINGLE_VOXEL = True
+
 PRESETS: dict[str, dict[str, Any]] = {"border": {"image_size": (96, 96, 96), **BORDER_TRAINING}}
 
 

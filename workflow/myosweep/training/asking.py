@@ -12,9 +12,9 @@ import numpy as np
 
 from myosweep.errors import InputError
 from myosweep.memory import check_memory, exhaustion_explained
-from myosweep.networks import is_guided, multiple_of
+from myosweep.networks import is_guided, sizes_of
+from myosweep.networks.sizes import Sizes
 from myosweep.progress import track
-from myosweep.training.data import uniform_shape
 from myosweep.training.device import autocast, lay_out, set_up_torch
 from myosweep.training.fields import (
     Part,
@@ -172,9 +172,9 @@ class _Asked:
                 size = field_shape(size, box, margin, spacing)
         patch = None if is_guided(name) else patch_of(description)
         field = (
-            uniform_shape([size, tuple(description.shape)], multiple_of(name, own))
+            sizes_of(name, own).holding([size, description.shape])
             if patch is None
-            else uniform_shape([size, patch], (1, 1, 1))
+            else Sizes().holding([size, patch])
         )
         remedy = (
             f"segment where there is more memory (rule predict, resources mem_mb), or train with a larger "

@@ -8,7 +8,6 @@ where the two are exchanged, and a part of a limb is told where in the limb it l
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -204,19 +203,6 @@ def _check_labels(labels: Volume, grid: Grid, case: TrainingCase, structures: di
             f"0, 255 or one of {structures}",
             "name the value under structures, or correct the labels",
         )
-
-
-def uniform_shape(shapes: Sequence[tuple[int, ...]], multiple: tuple[int, int, int]) -> tuple[int, int, int]:
-    """The smallest shape (z, y, x) that holds all shapes and is a multiple of `multiple`.
-
-    One of two along x at least where one would do along each axis: a network's deepest maps then have more
-    than one voxel, of which there is a deviation to normalise by.
-    """
-    counts = [-(-max(shape[axis] for shape in shapes) // factor) for axis, factor in enumerate(multiple)]
-    if math.prod(counts) == 1 and math.prod(multiple) > 1:
-        counts[2] = 2
-    z, y, x = (count * factor for count, factor in zip(counts, multiple, strict=True))
-    return z, y, x
 
 
 def padding(shape: Sequence[int], padded: Sequence[int]) -> tuple[slice, slice, slice]:

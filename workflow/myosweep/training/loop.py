@@ -16,7 +16,7 @@ import torch
 from myosweep.errors import InputError
 from myosweep.io.files import write_text
 from myosweep.memory import exhaustion_explained
-from myosweep.networks import create, is_guided, module_of, multiple_of
+from myosweep.networks import create, is_guided, module_of, sizes_of
 from myosweep.progress import announce, track
 from myosweep.training.annotation_schedule import hide_structure, keep_annotations
 from myosweep.training.cases import TrainingCase, check_cases
@@ -140,7 +140,7 @@ def train(
             list(samples.values()),
             options,
             seen,
-            multiple_of(network, network_settings),
+            sizes_of(network, network_settings),
             margin_of(network_settings),
             int(network_settings.get("window", 1)),
         )

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from myosweep.training.data import Sample, position_channel, uniform_shape
+from myosweep.networks.sizes import Sizes
+from myosweep.training.data import Sample, position_channel
 from myosweep.training.device import LAYOUT
 from myosweep.training.fields import Box, Place, cut, field_corner, field_shape, guided_box
 from myosweep.training.lattice import Floats
@@ -53,11 +54,11 @@ class View:
         samples: Sequence[Sample],
         options: TrainingSettings,
         seen: int,
-        multiple: tuple[int, int, int],
+        sizes: Sizes,
         margin_mm: float,
         window: int,
     ) -> View:
-        """The view that holds every sample, or that of the patches; a shape of multiples.
+        """The view that holds every sample, or that of the patches; a shape that the network takes.
 
         Parameters
         ----------
@@ -65,8 +66,8 @@ class View:
             Of training and validation.
         options, seen
             See the attributes.
-        multiple
-            What the network takes along (z, y, x).
+        sizes
+            What the network takes.
         margin_mm, window
             How far a network sees around the masks of so many given slices; 0 for the whole limb.
         """
@@ -76,7 +77,7 @@ class View:
             # A case without given masks is not looked at; it must not make all fields as large as its limb.
             started = [(shape, box) for shape, box in boxes if box is not None] or boxes
             shapes = [field_shape(shape, box, margin_mm, options.spacing) for shape, box in started]
-        shape = uniform_shape([tuple(options.patch)] if options.patch else shapes, multiple)
+        shape = sizes.holding([options.patch] if options.patch else shapes)
         return cls(options, seen, shape, window if margin_mm else 0)
 
     def drawn(self, sample: Sample, random: np.random.Generator) -> Field:
@@ -87,7 +88,7 @@ class View:
 
     def whole(self, sample: Sample) -> Field:
         """The field to validate on; of a limb that is learned in patches all of it."""
-        shape = uniform_shape([sample.shape, self.shape], (1, 1, 1)) if self.options.patch else self.shape
+        shape = Sizes().holding([sample.shape, self.shape]) if self.options.patch else self.shape
         return self._cut(sample, self._corner(sample, shape), shape)
 
     def _corner(self, sample: Sample, shape: tuple[int, int, int]) -> Place:
