@@ -1,6 +1,10 @@
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from myosweep.figures import cohort
 from myosweep.figures.cohort import counted_rows, draw_cohort, signed, unseen_pairs, whole_volume
 from myosweep.figures.training import draw_training
 from PIL import Image
@@ -69,6 +73,21 @@ def test_pictures_are_drawn_and_the_same_twice(tmp_path):
         with Image.open(tmp_path / "a" / name) as picture:
             assert picture.size[0] == 1500
             assert np.asarray(picture.convert("L")).std() > 5
+
+
+def test_values_beside_close_lines_do_not_overlap(tmp_path, monkeypatch):
+    volumes = volumes_table()
+    far = volumes["source"] == "unet"
+    volumes.loc[far, "volume_ml"] = (volumes.loc[far, "volume_ml"].astype(float) + 400).astype(str)
+    figures = []
+    monkeypatch.setattr(cohort, "save", lambda figure, _: figures.append(figure))
+    draw_cohort(volumes, metrics_table(volumes), tmp_path)
+    renderer = FigureCanvasAgg(figures[0]).get_renderer()
+    for axes in figures[0].axes:
+        beside = [text for text in axes.texts if text.get_text()[:1] in "+−"]
+        assert len(beside) == 3
+        boxes = sorted(text.get_window_extent(renderer).extents[[1, 3]].tolist() for text in beside)
+        assert all(lower[1] <= upper[0] for lower, upper in itertools.pairwise(boxes))
 
 
 @pytest.mark.parametrize("cases", [1, 2, 3])

@@ -24,6 +24,8 @@ from myosweep.figures.style import (
 from myosweep.metrics.statistics import FEWEST_CASES, agreement
 
 LIMITS_NEED = FEWEST_CASES
+# Of the values beside the lines of a panel.
+VALUE_POINTS = 7
 
 # Cases and the sources that never saw them.
 Unseen = set[tuple[str, str]]
@@ -113,11 +115,11 @@ def _draw_agreement(volumes: pd.DataFrame, unseen: Unseen, names: list[str], pat
                 axes = figure.add_subplot(rows, columns, row * columns + column + 1)
                 part = table[(table["source"] == source) & (table["structure"] == name)]
                 whole = part["status"].astype(str).eq("measured").to_numpy() if "status" in part else None
+                if len(part):
+                    axes.set_ylim(_range(table, name))
                 _bland_altman(
                     axes, part["volume_ml"].to_numpy(), part["reference_ml"].to_numpy(), whole, colours[name]
                 )
-                if len(part):
-                    axes.set_ylim(_range(table, name))
                 if row == 0:
                     axes.annotate(
                         name,
@@ -165,7 +167,7 @@ def _bland_altman(
     whole: NDArray[np.bool_] | None,
     colour: str,
 ) -> None:
-    """One panel after Bland and Altman 1986; limits as in `metrics.statistics`."""
+    """One panel after Bland and Altman 1986, in the axes' ordinates; limits as in `metrics.statistics`."""
     whole = np.ones(len(measured), dtype=bool) if whole is None else whole
     if len(measured) == 0:
         axes.text(0.5, 0.5, "nothing to compare", transform=axes.transAxes, ha="center", color=QUIET)
@@ -184,16 +186,21 @@ def _bland_altman(
         axes.axhline(agreed.bias, color=INK, lw=1.2)
         for limit in (agreed.low, agreed.high):
             axes.axhline(limit, color=INK, lw=0.9, ls=(0, (4, 2)))
-        for value in (agreed.bias, agreed.low, agreed.high):
+        apart = _line_height(axes)
+        for value, place in (
+            (agreed.bias, agreed.bias),
+            (agreed.low, min(agreed.low, agreed.bias - apart)),
+            (agreed.high, max(agreed.high, agreed.bias + apart)),
+        ):
             axes.annotate(
                 signed(value),
-                (1.0, value),
+                (1.0, place),
                 xycoords=("axes fraction", "data"),
                 xytext=(3, 0),
                 textcoords="offset points",
                 va="center",
                 color=INK,
-                fontsize=7,
+                fontsize=VALUE_POINTS,
                 annotation_clip=False,
             )
         text += f", bias {signed(agreed.bias)} ml ({signed(relative.bias)} %), SD {agreed.sd:.1f} ml"
@@ -203,6 +210,15 @@ def _bland_altman(
     span = float(mean.max() - mean.min())
     pad = 0.1 * span or 0.1 * abs(float(mean.mean())) or 1.0
     axes.set_xlim(float(mean.min()) - pad, float(mean.max()) + pad)
+
+
+def _line_height(axes: Axes) -> float:
+    """The height of a line of `VALUE_POINTS` in ordinates."""
+    low, high = axes.get_ylim()
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    inches = axes.get_position().height * figure.get_size_inches()[1]
+    return float(1.2 * VALUE_POINTS / 72 / inches * (high - low))
 
 
 def signed(value: float) -> str:

@@ -78,7 +78,7 @@ def draw_training(history: pd.DataFrame, path: str | Path, title: str = "") -> b
         figure.text(
             1 - 0.15 / WIDTH_INCH,
             1 - 0.12 / height,
-            f"{len(x)} rows",
+            f"{len(x)} {step or 'row'}s",
             va="top",
             ha="right",
             color=QUIET,

@@ -49,7 +49,8 @@ DEFINITIONS = {
     "precision": "The part of the measured mask that lies in the reference, 0 to 1.",
     "recall": "The part of the reference that the measured mask holds, 0 to 1.",
     "hausdorff": "The largest distance from a surface voxel of either mask to the other surface, in mm "
-    "(Huttenlocher et al. 1993).",
+    "(Huttenlocher et al. 1993). This and the two that follow are the diagonal of the labels' grid where one "
+    "mask alone is empty.",
     "hausdorff_95": "The larger of the two directions' 95th percentiles of the surface distances, in mm.",
     "surface_distance": "The mean distance from the surface voxels of both masks to the other surface, in mm "
     "(Heimann et al. 2009).",
