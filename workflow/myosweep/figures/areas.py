@@ -78,7 +78,9 @@ def draw_areas(scene: Scene, survey: Survey, path: Path) -> None:
                         lw=0,
                         step="mid",
                     )
-                volumes.append(f"{source} {areas.volume_ml[index]:.1f} ml")
+                # The reference's volume is that of its own grid; here it is sampled on the labels'.
+                if not is_reference:
+                    volumes.append(f"{source} {areas.volume_ml[index]:.1f} ml")
             axes.set_title(name, loc="left", weight="bold", color=INK)
             axes.text(
                 0.99,
