@@ -3,6 +3,7 @@ import sys
 
 import numpy as np
 import pytest
+from myosweep.figures import areas
 from myosweep.figures.areas import draw_areas, open_ends
 from myosweep.figures.case import draw_case
 from myosweep.figures.montage import cross_section_slices
@@ -228,6 +229,17 @@ def test_names_with_dollars_and_tags_are_drawn_as_they_are(case, tmp_path):
     scene = make_scene("$x^{2$ <b>&", *case.values(), STRUCTURES, "probe")
     draw_areas(scene, survey(scene), tmp_path / "areas.png")
     assert pixels(tmp_path / "areas.png").std() > 5
+
+
+def test_areas_tell_the_volumes_of_labels_and_not_the_sampled_reference(case, tmp_path, monkeypatch):
+    scene = make_scene("p01", *case.values(), STRUCTURES, "probe")
+    figures = []
+    monkeypatch.setattr(areas, "save", lambda figure, _: figures.append(figure))
+    draw_areas(scene, survey(scene), tmp_path / "areas.png")
+    told = [text.get_text() for axes in figures[0].axes for text in axes.texts]
+    assert all("labels_shape" in text and "reference" not in text for text in told)
+    assert len(told) == len(STRUCTURES)
+    assert "reference" in [text.get_text() for text in figures[0].legends[0].get_texts()]
 
 
 def test_colours_of_other_names_differ():
