@@ -162,6 +162,11 @@ def prediction_megabytes(wildcards, attempt):
     return int(needed / 1e6 * 1.5 ** (attempt - 1))
 
 
+def prediction_threads(wildcards):
+    """Threads of a network that segments a case: those of its training, which it computes with."""
+    return processors(settings_of_model(wildcards.model).get("threads", 1))
+
+
 @cache
 def code_of(script, *resources, without=frozenset()):
     """Digest of the script and of every file of the library that it imports, however deep.

@@ -51,7 +51,7 @@ rule predict:
         "results/benchmarks/predict/{model}/{case}.tsv"
     conda:
         "../../envs/myosweep.yaml"
-    threads: lambda wildcards: processors(settings_of_model(wildcards.model).get("threads", 1))
+    threads: prediction_threads
     resources:
         mem_mb=prediction_megabytes,
     params:
@@ -80,7 +80,7 @@ rule map_uncertainty:
         "results/benchmarks/map_uncertainty/{model}/{case}.tsv"
     conda:
         "../../envs/myosweep.yaml"
-    threads: lambda wildcards: processors(settings_of_model(wildcards.model).get("threads", 1))
+    threads: prediction_threads
     resources:
         mem_mb=prediction_megabytes,
     params:

@@ -104,7 +104,6 @@ def check_patch(name: str, settings: dict[str, Any], patch: Sequence[int], where
     """
     sizes = sizes_of(name, settings)
     factors = sizes.multiple
-    larger = [count * factor for count, factor in zip(sizes.counts(patch), factors, strict=True)]
     if sizes.too_few(patch):
         raise InputError(
             where,
@@ -112,6 +111,7 @@ def check_patch(name: str, settings: dict[str, Any], patch: Sequence[int], where
             "two voxels or more there",
             f"write `patch: {[2 * factor for factor in factors]}` or more",
         )
+    larger = list(sizes.holding([patch]))
     if larger == list(patch):
         return
     smaller = [max(edge // factor, 1) * factor for edge, factor in zip(patch, factors, strict=True)]

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 # The published code trains with Adam at 1e-3.
 TRAINING: dict[str, Any] = {"learning_rate": 1e-3}
 
-
 # Norms are over groups of maps.
 SINGLE_VOXEL = True
 
